@@ -83,7 +83,7 @@ type Page struct {
 // Op is one operation of a Write, made by Put, Delete or Check.
 type Op struct {
 	Kind      OpKind
-	Item      Item // of a Delete or Check only its Key
+	Item      Item // of a Delete or Check only its Key and WriteID
 	Condition Condition
 }
 
@@ -97,9 +97,14 @@ const (
 	OpCheck
 )
 
-// Put stores item under condition. The driver sets the version. WriteID may be
-// left empty; then the Write chooses one.
-func Put(item Item, condition Condition) Op { return Op{OpPut, item, condition} }
+// Put stores item under condition. The driver sets the version and, unless
+// Op.Item.WriteID is set afterwards, the write id. A WriteID that item brings
+// along from an earlier read is dropped: it names the write that made what was
+// read, and would let another's put of the same reading pass for this one.
+func Put(item Item, condition Condition) Op {
+	item.WriteID = ""
+	return Op{OpPut, item, condition}
+}
 
 // Delete removes the item at key under condition; an absent item is no error by itself.
 func Delete(key Key, condition Condition) Op { return Op{OpDelete, Item{Key: key}, condition} }
@@ -202,7 +207,7 @@ func (e *ConditionError) Error() string {
 // waiting reader need not poll often. Without it a reader polls once a second.
 type Waker interface {
 	// Wake returns a channel that receives after a write touched partition pk
-	// (by this process: at once; by another process that shares the table: soon,
+	// of the table or of the index (by this process: at once; by another that shares the table: soon,
 	// and perhaps without cause). It has room for one wake-up; stop frees it.
 	Wake(pk string) (wake <-chan struct{}, stop func())
 }
