@@ -130,3 +130,10 @@ type Pairing struct {
 	Method      PairingMethod `json:"method"`
 	PhoneNumber string        `json:"phoneNumber,omitempty"` // for PairByCode: digits, without +
 }
+
+// Account is what is known of a channel's WhatsApp account; empty fields are not known.
+type Account struct {
+	PhoneNumber string // digits, without +
+	LID         string // digits
+	PushName    string
+}

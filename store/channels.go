@@ -58,7 +58,14 @@ func (s *Store) tryConnect(ctx context.Context, request ConnectRequest) (enlace.
 	}
 	before := *r
 	r.connecting(request.Pairing)
-	return s.writeChange(ctx, r, &before, version, enlace.EventConnecting)
+	if r.Owner == "" {
+		return s.writeChange(ctx, r, &before, version, enlace.EventConnecting)
+	}
+	tell, err := s.outboxEntry(ctx, r, commandItem{Kind: CommandConnect})
+	if err != nil {
+		return enlace.Channel{}, err
+	}
+	return s.writeChange(ctx, r, &before, version, enlace.EventConnecting, tell)
 }
 
 func (s *Store) channelID(ctx context.Context, request ConnectRequest) (string, error) {
@@ -70,7 +77,7 @@ func (s *Store) channelID(ctx context.Context, request ConnectRequest) (string, 
 }
 
 func (s *Store) create(ctx context.Context, request ConnectRequest) (enlace.Channel, error) {
-	now := s.now()
+	now := s.time()
 	r := &record{Channel: enlace.Channel{
 		ID: enlace.NewID(enlace.ChannelPrefix), CompanyID: request.CompanyID, Type: request.Type, Name: request.Name, CreatedAt: now,
 	}}
@@ -106,7 +113,7 @@ func (s *Store) writeChange(ctx context.Context, r, before *record, version int6
 // change returns the two ops of a status change: the channel and its event at
 // seq, whose data are the channel's changes or, if not nil, data.
 func (s *Store) change(r, before *record, version, seq int64, name enlace.EventName, data []byte) ([]Op, error) {
-	now := s.now()
+	now := s.time()
 	r.LastSeq = seq
 	r.touch(before, now)
 	if data == nil {

@@ -121,4 +121,3 @@ func members(c enlace.Channel) (map[string]any, error) {
 	var m map[string]any
 	return m, json.Unmarshal(body, &m)
 }
-

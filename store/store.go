@@ -132,3 +132,6 @@ func isConflict(err error) bool {
 	var condition *ConditionError
 	return errors.As(err, &condition)
 }
+
+// time is the clock as it is stored and shown: UTC, whole milliseconds.
+func (s *Store) time() time.Time { return s.now().UTC().Truncate(time.Millisecond) }

@@ -61,16 +61,9 @@ type Observer interface {
 	PairingCode(ctx context.Context, code string) error
 	Passkey(ctx context.Context, passkey enlace.Passkey) error
 	// Linked is called when the account accepted the device; credentials are stored.
-	Linked(ctx context.Context, account Account) error
+	Linked(ctx context.Context, account enlace.Account) error
 	// Connected is called when the session is logged in and live.
-	Connected(ctx context.Context, account Account) error
-}
-
-// Account is what is known of the WhatsApp account; empty fields are not known.
-type Account struct {
-	PhoneNumber string // digits, without +
-	LID         string // digits
-	PushName    string
+	Connected(ctx context.Context, account enlace.Account) error
 }
 
 // Cause says why a session ended.

@@ -1,0 +1,113 @@
+package store
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"github.com/enlacehq/enlace"
+	"github.com/enlacehq/enlace/seal"
+)
+
+// ErrNotClaimable says that a channel found in an index is not to be claimed:
+// it has another owner, wants none, or is gone.
+var ErrNotClaimable = errors.New("channel is not to be claimed")
+
+// Claimer is the worker that claims.
+type Claimer struct {
+	Worker string
+	// Fresh returns nil while the worker's lease lasts long enough to begin something.
+	Fresh func() error
+	// Moved is told of every event that the owner appends.
+	Moved *Moved
+}
+
+// Claim makes the claimer the owner of a channel whose owner is from (empty:
+// none), in one Write that also appends channel.taken and checks that the
+// claimer is not buried. ErrNotClaimable: the channel is not from's, or wants no
+// owner. ErrBuried: the claimer is buried.
+func (s *Store) Claim(ctx context.Context, by Claimer, channelID, from string) (*Owner, error) {
+	for {
+		owner, err := s.tryClaim(ctx, by, channelID, from)
+		if _, buried := conflictAt(err, claimChecksWorker); buried {
+			return nil, ErrBuried
+		}
+		if isConflict(err) && ctx.Err() == nil {
+			continue
+		}
+		return owner, err
+	}
+}
+
+// claimChecksWorker is the op of a claim that checks the claimer.
+const claimChecksWorker = 2
+
+func (s *Store) tryClaim(ctx context.Context, by Claimer, channelID, from string) (*Owner, error) {
+	r, version, err := s.readRecord(ctx, channelID)
+	if errors.Is(err, ErrNotFound) {
+		return nil, ErrNotClaimable
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.Owner != from || !r.wantsOwner() {
+		return nil, ErrNotClaimable
+	}
+	if err := by.Fresh(); err != nil {
+		return nil, err
+	}
+	seq, _, err := s.tail(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	before := *r
+	r.Owner = by.Worker
+	r.Epoch++
+	r.taken(s.time())
+	dataKey, err := s.claimDataKey(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	data, err := takenData(&before, r)
+	if err != nil {
+		return nil, err
+	}
+	ops, err := s.change(r, &before, version, seq+1, enlace.EventTaken, data)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.table.Write(ctx, append(ops, Check(workerKey(by.Worker), Present))...); err != nil {
+		return nil, fmt.Errorf("claim channel %s: %w", channelID, err)
+	}
+	by.Moved.mark(r.CompanyID, r.ID, r.LastSeq)
+	return &Owner{store: s, worker: by.Worker, fresh: by.Fresh, moved: by.Moved, dataKey: dataKey, r: *r, version: version + 1, seq: r.LastSeq}, nil
+}
+
+// claimDataKey opens the channel's data key, or makes one for its first owner. A
+// key that cannot be opened is nil: the strategy finds its credentials unreadable.
+func (s *Store) claimDataKey(ctx context.Context, r *record) (*seal.DataKey, error) {
+	if r.DataKey == nil {
+		dataKey, wrapped, err := s.keys.GenerateDataKey(ctx, r.ID)
+		if err != nil {
+			return nil, fmt.Errorf("make a data key for channel %s: %w", r.ID, err)
+		}
+		r.DataKey = wrapped
+		return dataKey, nil
+	}
+	dataKey, err := s.keys.OpenDataKey(ctx, r.ID, r.DataKey)
+	if errors.Is(err, seal.ErrUnreadable) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the data key of channel %s: %w", r.ID, err)
+	}
+	return dataKey, nil
+}
+
+func takenData(before, after *record) (json.RawMessage, error) {
+	if before.Status == after.Status {
+		return json.Marshal(map[string]any{"status": after.Status, "owner": after.Owner})
+	}
+	return changes(before, after)
+}
