@@ -16,18 +16,6 @@ func (db *DB) Write(ctx context.Context, ops ...store.Op) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	if err := db.write(ops); err != nil {
-		return err
-	}
-	for _, op := range ops {
-		if op.Kind != store.OpCheck {
-			db.board.Touch(op.Item.PK)
-		}
-	}
-	return nil
-}
-
-func (db *DB) write(ops []store.Op) error {
 	db.mu.Lock()
 	defer db.mu.Unlock()
 	now := db.now()
@@ -65,6 +53,7 @@ func (db *DB) write(ops []store.Op) error {
 				item.Index = store.Key{}
 			}
 			db.put(now, &item)
+			db.touch(item.Key, item.Index)
 		case store.OpDelete:
 			db.delete(now, op.Item.Key)
 		}
@@ -80,6 +69,7 @@ func (db *DB) put(now time.Time, item *store.Item) {
 	}
 	at, there := p.search(item.SK)
 	if there {
+		db.touch(p.items[at].Index)
 		db.index.Move(now, item.Key, p.items[at].Index, item.Index)
 		p.items[at] = item
 		return
@@ -97,9 +87,17 @@ func (db *DB) delete(now time.Time, key store.Key) {
 	if !there {
 		return
 	}
+	db.touch(key, p.items[at].Index)
 	db.index.Move(now, key, p.items[at].Index, store.Key{})
 	p.items = slices.Delete(p.items, at, at+1)
 	if len(p.items) == 0 {
 		delete(db.partitions, key.PK)
+	}
+}
+
+// touch wakes who waits for the partitions of keys, of the table or of the index.
+func (db *DB) touch(keys ...store.Key) {
+	for _, key := range keys {
+		db.board.Touch(key.PK)
 	}
 }

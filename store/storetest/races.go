@@ -149,4 +149,17 @@ func testWake(e *env, waker store.Waker) {
 	asleep("a write after stop", wake)
 	e.write(store.Put(store.Item{Key: store.Key{PK: "Q", SK: "a"}}, store.Any))
 	woken("its own partition's write", other)
+
+	index, stopIndex := waker.Wake("I")
+	defer stopIndex()
+	e.write(store.Put(indexed("P", "i", "I", "1"), store.Any))
+	woken("an item that came into the index partition", index)
+	e.write(store.Put(indexed("P", "i", "J", "1"), store.Any))
+	woken("an item that left it", index)
+	e.write(store.Put(indexed("P", "i", "J", "2"), store.Any))
+	asleep("a write of another index partition", index)
+	e.write(store.Put(indexed("P", "i", "I", "1"), store.Any))
+	woken("its return", index)
+	e.write(store.Delete(store.Key{PK: "P", SK: "i"}, store.Any))
+	woken("its removal", index)
 }
