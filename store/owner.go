@@ -79,6 +79,13 @@ func (o *Owner) WantsSession() bool {
 	return o.r.wantsSession()
 }
 
+// Linked reports whether the channel had credentials when it was last seen.
+func (o *Owner) Linked() bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.r.Linked
+}
+
 // Deleted reports whether the channel's callers deleted it, so that it is to be
 // unlinked and wiped.
 func (o *Owner) Deleted() bool {

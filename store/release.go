@@ -40,24 +40,6 @@ func (o *Owner) Release(ctx context.Context, seenThrough bool) error {
 // ErrCommandWaiting refuses a release: there is something left to carry out.
 var ErrCommandWaiting = errors.New("a command is waiting")
 
-// SaveTail stores the number of the newest event in the channel, so that numbers
-// go on from it even when all events have expired. It must happen at least once
-// between an event and its expiry.
-func (o *Owner) SaveTail(ctx context.Context) error {
-	o.mu.Lock()
-	saved := o.r.LastSeq == o.seq
-	o.mu.Unlock()
-	if saved {
-		return nil
-	}
-	return o.write(ctx, func() ([]Op, *record, error) {
-		next := o.r
-		next.LastSeq = o.seq
-		put, err := next.put(o.version)
-		return []Op{put}, &next, err
-	})
-}
-
 // Wipe removes a deleted channel: its Signal state, log and outbox, and last the
 // channel itself, with the data key. What a crash leaves is found and wiped by the next owner.
 func (o *Owner) Wipe(ctx context.Context) error {

@@ -39,6 +39,7 @@ func (r *record) showQR(qr enlace.QR) error {
 		return &statusError{r.Status, enlace.Connecting}
 	}
 	r.set(enlace.Connecting, "")
+	r.Linked = false // credentials, if there were any, are no longer kept
 	r.QR = &qr
 	return nil
 }
@@ -48,6 +49,7 @@ func (r *record) showPairingCode(code string) error {
 		return &statusError{r.Status, enlace.Connecting}
 	}
 	r.set(enlace.Connecting, "")
+	r.Linked = false
 	r.PairingCode = code
 	return nil
 }

@@ -49,6 +49,8 @@ type Heart struct {
 	id      string
 	version int64
 	beats   workerItem
+	// uncertain says that a beat may have been counted that was not known to be.
+	uncertain bool
 }
 
 // NewHeart returns the heart of a worker with a new id; its first Beat puts the item.
@@ -63,8 +65,7 @@ func (h *Heart) ID() string { return h.id }
 func (h *Heart) Drain() { h.beats.State = WorkerDraining }
 
 // Beat counts the heartbeat up. ErrBuried: somebody took the worker for dead.
-// After any other error the next Beat tries again: an uncertain one that was
-// done is recognised.
+// After any other error the next Beat tries again.
 func (h *Heart) Beat(ctx context.Context) error {
 	next := h.beats
 	next.Counter++
@@ -73,33 +74,21 @@ func (h *Heart) Beat(ctx context.Context) error {
 		return err
 	}
 	err = h.store.table.Write(ctx, Put(Item{Key: workerKey(h.id), Value: value}, VersionIs(h.version)))
-	if errors.Is(err, ErrUnknown) {
-		err = h.resolve(ctx, err)
+	if c, conflict := conflictAt(err, 0); conflict {
+		if !h.uncertain || c.Item == nil || c.Item.Version != h.version+1 {
+			return ErrBuried
+		}
+		// Nobody else puts this item: it is the beat whose outcome was not known.
+		h.version, h.uncertain = h.version+1, false
+		return h.Beat(ctx)
 	}
-	switch {
-	case isConflict(err):
-		return ErrBuried
-	case err != nil:
+	if err != nil {
+		h.uncertain = h.uncertain || errors.Is(err, ErrUnknown)
 		return fmt.Errorf("heartbeat: %w", err)
 	}
-	h.beats = next
+	h.beats, h.uncertain = next, false
 	h.version++
 	return nil
-}
-
-// resolve learns what became of an uncertain beat: nobody else puts this item, so
-// its version tells. An item that is still as it was means not yet done.
-func (h *Heart) resolve(ctx context.Context, uncertain error) error {
-	item, err := h.store.table.Get(ctx, workerKey(h.id))
-	switch {
-	case errors.Is(err, ErrNotFound) && h.version > 0:
-		return ErrBuried
-	case err != nil:
-		return uncertain
-	case item.Version == h.version+1:
-		return nil
-	}
-	return uncertain
 }
 
 // Leave removes the item of a worker that owns nothing any more.
@@ -147,23 +136,17 @@ func (s *Store) Bury(ctx context.Context, w Worker) (bool, error) {
 	return true, nil
 }
 
-// BuriedWorker is a worker that was taken for dead.
-type BuriedWorker struct {
-	ID string
-	At time.Time // when, by the clock of the one who buried it
-}
-
-// Buried lists the workers that were buried within a day.
-func (s *Store) Buried(ctx context.Context) ([]BuriedWorker, error) {
+// Buried lists the ids of the workers that were buried within a day.
+func (s *Store) Buried(ctx context.Context) ([]string, error) {
 	items, err := s.partition(ctx, buriedPK)
 	if err != nil {
 		return nil, fmt.Errorf("list buried workers: %w", err)
 	}
-	buried := make([]BuriedWorker, len(items))
+	ids := make([]string, len(items))
 	for i, item := range items {
-		buried[i] = BuriedWorker{ID: item.SK, At: item.Expires.Add(-buriedLife)}
+		ids[i] = item.SK
 	}
-	return buried, nil
+	return ids, nil
 }
 
 // OwnedBy lists the channels that the index shows under a worker (empty: under

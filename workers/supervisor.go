@@ -1,0 +1,251 @@
+package workers
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/enlacehq/enlace"
+	"github.com/enlacehq/enlace/store"
+	"github.com/enlacehq/enlace/strategies"
+)
+
+// supervisor looks after one channel for as long as the worker owns it: it opens
+// sessions, decides what follows from their ends, carries out what is asked of
+// the channel, and releases it when there is nothing left to do.
+type supervisor struct {
+	life  *life
+	owner *store.Owner
+	log   *slog.Logger
+	retry retries
+
+	poked chan struct{}
+
+	mu     sync.Mutex
+	client strategies.Client
+	// interrupt ends the running session; nil when there is none.
+	interrupt context.CancelFunc
+	connected bool
+	unlinked  bool // at WhatsApp, for a command that is being carried out
+	listening bool // a listen is under way
+}
+
+func newSupervisor(l *life, owner *store.Owner) *supervisor {
+	return &supervisor{
+		life: l, owner: owner,
+		log:   l.log.With("channel", owner.ChannelID(), "company", owner.CompanyID()),
+		retry: retries{delay: l.ReconnectDelay, max: l.MaxReconnectAttempts},
+		poked: make(chan struct{}, 1),
+	}
+}
+
+// lateLook is when the outbox is read once more after a claim: what was posted
+// under the former owner may have been on its way.
+const lateLook = time.Minute
+
+// run supervises until the channel is released, wiped or lost, or ctx ends.
+func (s *supervisor) run(ctx context.Context) {
+	late := time.AfterFunc(lateLook, s.poke)
+	defer late.Stop()
+	err := s.supervise(ctx)
+	s.closeClient()
+	switch {
+	case errors.Is(err, store.ErrNotOwner):
+		s.log.Info("channel is another worker's now")
+	case err != nil && ctx.Err() == nil:
+		s.log.Error("channel dropped", "error", err)
+	case ctx.Err() != nil && !s.life.buried.Load():
+		s.handOver(ctx)
+	}
+}
+
+// supervise returns nil when the channel is released or wiped or ctx ended, and
+// ErrNotOwner when it is lost. Other failures are waited out.
+func (s *supervisor) supervise(ctx context.Context) error {
+	for ctx.Err() == nil {
+		done, err := s.step(ctx)
+		if done || errors.Is(err, store.ErrNotOwner) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.Warn("supervising is held up", "error", err)
+			s.pause(ctx, s.retry.jitter(s.retry.delay))
+		}
+	}
+	return nil
+}
+
+// step does the next thing that the channel needs; done means that it needs no owner any more.
+func (s *supervisor) step(ctx context.Context) (done bool, err error) {
+	if err := s.carryOut(ctx); err != nil {
+		return false, err
+	}
+	if s.owner.Deleted() {
+		return true, s.wipe(ctx)
+	}
+	if !s.owner.WantsSession() {
+		return s.release(ctx)
+	}
+	if until := s.owner.Channel().Until; until != nil && time.Now().Before(*until) {
+		s.pause(ctx, time.Until(*until))
+		return false, nil
+	} else if until != nil {
+		return false, s.owner.Retry(ctx)
+	}
+	if wait := time.Until(s.retry.next); wait > 0 {
+		s.pause(ctx, wait)
+		return false, nil
+	}
+	return false, s.session(ctx)
+}
+
+// pause waits for d, for a poke, or for ctx to end.
+func (s *supervisor) pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	case <-s.poked:
+	}
+}
+
+// session opens one session and decides what follows from its end.
+func (s *supervisor) session(ctx context.Context) error {
+	client, err := s.open(ctx)
+	if err != nil || client == nil {
+		return err
+	}
+	if back := s.owner.Channel().Reconnect != nil; back && s.owner.Linked() && !client.Linked() {
+		// The credentials went before the status could say so.
+		return s.owner.Inactive(ctx, enlace.ReasonLoggedOut)
+	}
+	held, cancel, err := s.life.lease.wait(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	if s.owner.Channel().Status == enlace.Active {
+		// The session was closed without a word: the store did not answer, or the lease ran out.
+		reconnect := enlace.Reconnect{NextAt: time.Now().UTC()}
+		if err := s.owner.Reconnecting(held, enlace.ReasonNetwork, reconnect, nil); err != nil {
+			return err
+		}
+	}
+	end := s.runSession(held, client, observer{s})
+	if ctx.Err() != nil {
+		return nil
+	}
+	s.log.Info("session ended", "cause", end.Cause.String(), "code", end.Code)
+	return s.settle(ctx, end)
+}
+
+// runSession runs one session to its end; listen and interrupt reach it meanwhile.
+func (s *supervisor) runSession(ctx context.Context, client strategies.Client, o strategies.Observer) strategies.End {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	s.mu.Lock()
+	s.interrupt = cancel
+	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		s.interrupt, s.connected = nil, false
+		s.mu.Unlock()
+	}()
+	select {
+	case <-s.poked: // it came before there was a session to listen in
+		s.poke()
+	default:
+	}
+	return client.Run(ctx, o)
+}
+
+// open returns the channel's client, which its strategy makes at the first
+// session. It is nil if there is no strategy; that ends the channel.
+func (s *supervisor) open(ctx context.Context) (strategies.Client, error) {
+	if s.client != nil {
+		return s.client, nil
+	}
+	strategy, ok := s.life.Strategies[s.owner.Type()]
+	if !ok {
+		return nil, s.owner.Failed(ctx, enlace.ReasonTypeNotAvailable, nil, &enlace.LastError{
+			Code: string(enlace.CodeTypeNotAvailable), Message: "this worker has no strategy for channels of type " + string(s.owner.Type()),
+		})
+	}
+	client, err := strategy.Open(ctx, s.owner)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.client = client
+	return client, nil
+}
+
+func (s *supervisor) closeClient() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.client != nil {
+		s.client.Close()
+		s.client = nil
+	}
+}
+
+// release gives up a channel that wants no session. done is false if something
+// is asked of it after all.
+func (s *supervisor) release(ctx context.Context) (done bool, err error) {
+	if err := s.life.moved.Flush(ctx); err != nil {
+		return false, err
+	}
+	err = s.owner.Release(ctx, true)
+	if errors.Is(err, store.ErrCommandWaiting) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// handOverTime bounds the release of a channel by a leaving worker.
+const handOverTime = 10 * time.Second
+
+// handOver releases a channel that goes on elsewhere.
+func (s *supervisor) handOver(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
+	defer cancel()
+	err := s.life.moved.Flush(ctx)
+	if err == nil {
+		err = s.owner.Release(ctx, false)
+	}
+	if err != nil && !errors.Is(err, store.ErrNotOwner) {
+		s.log.Warn("channel was not handed over; it is taken over when this worker is buried", "error", err)
+	}
+}
+
+// observer records what a session tells.
+type observer struct{ *supervisor }
+
+func (o observer) QR(ctx context.Context, qr enlace.QR) error { return o.owner.ShowQR(ctx, qr) }
+
+func (o observer) PairingCode(ctx context.Context, code string) error {
+	return o.owner.ShowPairingCode(ctx, code)
+}
+
+func (o observer) Passkey(ctx context.Context, passkey enlace.Passkey) error {
+	return o.owner.ShowPasskey(ctx, passkey)
+}
+
+func (o observer) Linked(ctx context.Context, account enlace.Account) error {
+	return o.owner.Accepted(ctx, account)
+}
+
+func (o observer) Connected(ctx context.Context, account enlace.Account) error {
+	if err := o.owner.Ready(ctx, account); err != nil {
+		return err
+	}
+	o.retry.connected(time.Now())
+	o.mu.Lock()
+	o.connected = true
+	o.mu.Unlock()
+	return nil
+}
