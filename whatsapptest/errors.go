@@ -26,6 +26,11 @@ func notFound(code, format string, args ...any) *Error {
 	return &Error{Status: http.StatusNotFound, Code: code, Message: fmt.Sprintf(format, args...)}
 }
 
+// badGateway is an Error 502: a client did not play its part.
+func badGateway(code, format string, args ...any) *Error {
+	return &Error{Status: http.StatusBadGateway, Code: code, Message: fmt.Sprintf(format, args...)}
+}
+
 // conflict is an Error 409.
 func conflict(code, format string, args ...any) *Error {
 	return &Error{Status: http.StatusConflict, Code: code, Message: fmt.Sprintf(format, args...)}

@@ -60,12 +60,7 @@ func (s *Server) answer(c *conn, n *waBinary.Node) *waBinary.Node {
 		s.activate(c)
 		return nil
 	case "md remove-companion-device":
-		if address(&child, "jid").Device != c.device.id {
-			return iqError(n, 403, "forbidden")
-		}
-		c.send(*result(n))
-		s.unlink(c.device)
-		return nil
+		return s.unlinkSelf(c, n)
 	}
 	return result(n)
 }

@@ -33,7 +33,8 @@ func (s *Server) outdated(p *waWa6.ClientPayload) bool {
 // login logs a device in, unless it is unknown or a fault says otherwise.
 func (s *Server) login(c *conn, who *hello) {
 	number := strconv.FormatUint(who.payload.GetUsername(), 10)
-	if s.takeFault(Refuse, number) != nil {
+	if f := s.findFault(Refuse, number, true); f != nil {
+		f.use()
 		c.sendLast(nil, cut)
 		return
 	}
@@ -78,7 +79,7 @@ func (s *Server) login(c *conn, who *hello) {
 // in that moment, two sessions of one device lived at once.
 func (s *Server) takeOver(d *device) {
 	old := d.conn
-	if old == nil || old.gate.ended.Load() {
+	if old == nil || old.gate.ended.Load() || old.superseded.Load() {
 		return
 	}
 	s.stats.replaced++

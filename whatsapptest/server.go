@@ -22,6 +22,11 @@ type Options struct {
 	// and what waits for them, and the server's own keys are kept, so that a
 	// server started again with the same file goes on where the last one ended.
 	StateFile string
+	// RootKey is the private half of the key that signs the server's
+	// certificates, 32 bytes; nil makes one, or takes the state file's. Servers
+	// that share one can be used in one process by clients that know a single
+	// key, as whatsmeow does.
+	RootKey []byte
 	// Revision is the client revision that the version page names;
 	// 0 is DefaultRevision.
 	Revision uint32
@@ -67,6 +72,7 @@ type Server struct {
 	revision uint32
 	lowest   uint32 // the lowest revision that may connect
 	stats    counters
+	ids      uint64 // of stanzas
 }
 
 var _ http.Handler = (*Server)(nil)
