@@ -81,7 +81,11 @@ func (s *Store) tryClaim(ctx context.Context, by Claimer, channelID, from string
 		return nil, fmt.Errorf("claim channel %s: %w", channelID, err)
 	}
 	by.Moved.mark(r.CompanyID, r.ID, r.LastSeq)
-	return &Owner{store: s, worker: by.Worker, fresh: by.Fresh, moved: by.Moved, dataKey: dataKey, r: *r, version: version + 1, seq: r.LastSeq}, nil
+	return &Owner{
+		store: s, id: r.ID, company: r.CompanyID, kind: r.Type,
+		worker: by.Worker, fresh: by.Fresh, moved: by.Moved, dataKey: dataKey,
+		r: *r, version: version + 1, seq: r.LastSeq,
+	}, nil
 }
 
 // claimDataKey opens the channel's data key, or makes one for its first owner. A

@@ -22,6 +22,9 @@ var ErrNotOwner = errors.New("no longer the owner of the channel")
 // concurrent use; one write runs at a time.
 type Owner struct {
 	store   *Store
+	id      string
+	company string
+	kind    enlace.ChannelType
 	worker  string
 	fresh   func() error
 	moved   *Moved
@@ -36,13 +39,13 @@ type Owner struct {
 }
 
 // ChannelID is the channel's id.
-func (o *Owner) ChannelID() string { return o.r.ID } // never changes
+func (o *Owner) ChannelID() string { return o.id }
 
 // CompanyID is the channel's company.
-func (o *Owner) CompanyID() string { return o.r.CompanyID }
+func (o *Owner) CompanyID() string { return o.company }
 
 // Type is the channel's type.
-func (o *Owner) Type() enlace.ChannelType { return o.r.Type }
+func (o *Owner) Type() enlace.ChannelType { return o.kind }
 
 // DataKey seals the channel's secrets.
 func (o *Owner) DataKey() *seal.DataKey { return o.dataKey }
