@@ -16,6 +16,7 @@ const (
 	CodeNotFound         Code = "not_found"          // no such thing for this caller
 	CodeMethodNotAllowed Code = "method_not_allowed" // the path exists, with other methods
 	CodeNotAcceptable    Code = "not_acceptable"     // no representation that the caller accepts
+	CodeRequestTimeout   Code = "request_timeout"    // the body did not come in time
 	CodeBodyTooLarge     Code = "body_too_large"
 	CodeUnsupportedMedia Code = "unsupported_media_type"
 	CodeChannelActive    Code = "channel_active"     // asked to connect what is connected

@@ -125,6 +125,20 @@ func (s *Store) Events(ctx context.Context, company, channelID string, q EventQu
 	return page, nil
 }
 
+// HasEvents reports, by one read, whether a channel's log goes on after a cursor.
+// It does not ask whose channel it is: Events does.
+func (s *Store) HasEvents(ctx context.Context, channelID, after string) (bool, error) {
+	seq, err := s.ParseCursor(after)
+	if err != nil {
+		return false, err
+	}
+	page, err := s.table.Query(ctx, Query{PK: channelKey(channelID).PK, From: eventPrefix + seqSK(seq+1), To: eventPrefix + "~", Limit: 1})
+	if err != nil {
+		return false, fmt.Errorf("read the log: %w", err)
+	}
+	return len(page.Items) > 0, nil
+}
+
 // checkNotPast refuses a cursor beyond the tail. The channel is read again:
 // events may have come since r was.
 func (s *Store) checkNotPast(ctx context.Context, r *record, after int64) error {

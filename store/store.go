@@ -65,6 +65,12 @@ func Open(ctx context.Context, table Table, options Options) (*Store, error) {
 // Table returns the table, for what a strategy keeps of a channel.
 func (s *Store) Table() Table { return s.table }
 
+// Ping returns nil if the table answers.
+func (s *Store) Ping(ctx context.Context) error {
+	_, err := s.table.Get(ctx, generationKey)
+	return err
+}
+
 // WriteBatches does ops in Writes of up to MaxOps: no atomicity across them, and
 // after an error some may be done.
 func WriteBatches(ctx context.Context, table Table, ops []Op) error {
@@ -110,6 +116,10 @@ func (w *Watch) Wait(ctx context.Context) error {
 	}
 	return nil
 }
+
+// Polls reports whether Wait wakes by the clock because the table does not notice
+// writes by itself: whoever waits should then look as cheaply as possible.
+func (w *Watch) Polls() bool { return w.wake == nil }
 
 // Stop frees the watch.
 func (w *Watch) Stop() { w.stop() }
