@@ -20,6 +20,14 @@ const (
 	EventInactive     EventName = "channel.inactive"
 	EventError        EventName = "channel.error"
 	EventLoggedOut    EventName = "channel.logged_out"
+
+	EventMessageReceived    EventName = "message.received"
+	EventMessageSent        EventName = "message.sent" // by the account's own phone
+	EventMessageStatus      EventName = "message.status"
+	EventMessageUnavailable EventName = "message.unavailable"
+	EventMessageReaction    EventName = "message.reaction"
+	EventMessageEdited      EventName = "message.edited"
+	EventMessageRevoked     EventName = "message.revoked"
 )
 
 // Event is one numbered, immutable entry of a channel's log. Numbers begin at 1

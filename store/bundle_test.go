@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"context"
 	"errors"
 	"path/filepath"
 	"sync"
@@ -19,6 +20,7 @@ type bundle struct {
 	*testing.T
 	*store.Store
 	table store.Table
+	keys  seal.KeyHolder
 	clock *clock
 	heart *store.Heart
 	moved *store.Moved
@@ -54,7 +56,7 @@ func setup(t *testing.T) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bundle{T: t, Store: s, table: table, clock: c, heart: s.NewHeart()}
+	b := &bundle{T: t, Store: s, table: table, keys: keys, clock: c, heart: s.NewHeart()}
 	b.moved = s.NewMoved(b.heart.ID())
 	if err := b.heart.Beat(t.Context()); err != nil {
 		t.Fatal(err)
@@ -151,3 +153,22 @@ func (b *bundle) active(name string) *store.Owner {
 }
 
 // bury has by take b for dead.
+
+func (b *bundle) commands(o *store.Owner) []store.Command {
+	b.Helper()
+	waiting, err := o.Waiting(b.Context())
+	b.ok(err)
+	return waiting.Commands
+}
+
+// counting counts the items that queries return.
+type counting struct {
+	store.Table
+	items int
+}
+
+func (c *counting) Query(ctx context.Context, q store.Query) (store.Page, error) {
+	page, err := c.Table.Query(ctx, q)
+	c.items += len(page.Items)
+	return page, err
+}

@@ -61,7 +61,7 @@ func (s *Store) tryConnect(ctx context.Context, request ConnectRequest) (enlace.
 	if r.Owner == "" {
 		return s.writeChange(ctx, r, &before, version, enlace.EventConnecting)
 	}
-	tell, err := s.outboxEntry(ctx, r, commandItem{Kind: CommandConnect})
+	tell, err := s.outboxEntry(ctx, r, outboxItem{Kind: CommandConnect})
 	if err != nil {
 		return enlace.Channel{}, err
 	}
@@ -80,7 +80,7 @@ func (s *Store) create(ctx context.Context, request ConnectRequest) (enlace.Chan
 	now := s.time()
 	r := &record{Channel: enlace.Channel{
 		ID: enlace.NewID(enlace.ChannelPrefix), CompanyID: request.CompanyID, Type: request.Type, Name: request.Name, CreatedAt: now,
-	}}
+	}, IDKey: newIDKey()}
 	before := *r
 	r.connecting(request.Pairing)
 	name, err := encodeName(r)

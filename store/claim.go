@@ -85,6 +85,7 @@ func (s *Store) tryClaim(ctx context.Context, by Claimer, channelID, from string
 		store: s, id: r.ID, company: r.CompanyID, kind: r.Type,
 		worker: by.Worker, fresh: by.Fresh, moved: by.Moved, dataKey: dataKey,
 		r: *r, version: version + 1, seq: r.LastSeq,
+		outboxTail: r.OutboxFrom - 1, waiting: map[int64]struct{}{},
 	}, nil
 }
 

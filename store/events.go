@@ -16,6 +16,8 @@ type eventItem struct {
 	At    time.Time        `json:"at"`
 	Epoch int64            `json:"epoch"` // of the claim under which it was written
 	Data  json.RawMessage  `json:"data"`
+	// Identity is of a message that was received: see Incoming.
+	Identity string `json:"identity,omitempty"`
 }
 
 const eventSchema = 1

@@ -23,41 +23,53 @@ const (
 	CommandDelete         CommandKind = "delete"          // unlink the device, forget everything
 	CommandPasskey        CommandKind = "passkey"         // here is the WebAuthn answer
 	CommandPasskeyConfirm CommandKind = "passkey_confirm" // the codes are the same
+	CommandRead           CommandKind = "read"            // mark a received message as read
 )
 
 // passkeyLife is how long the answer to a passkey request waits for its owner.
 const passkeyLife = 2 * time.Minute
 
-// Command is an entry of a channel's outbox.
+// Command is an entry of a channel's outbox that is no message.
 type Command struct {
 	ChannelID string
 	Seq       int64 // its number in the outbox
 	Kind      CommandKind
-	body      []byte // sealed; see Owner.Answer
-	wrapped   []byte // the key of body
+	Mark      *MarkRead // of CommandRead
+	body      []byte    // sealed; see Owner.Answer
+	wrapped   []byte    // the key of body
 }
 
-// commandItem is a command as it is stored.
-type commandItem struct {
-	Kind    CommandKind `json:"kind"`
-	At      time.Time   `json:"at"`
-	Body    []byte      `json:"body,omitempty"`    // sealed under a key of its own
-	DataKey []byte      `json:"dataKey,omitempty"` // that key, wrapped: whoever posts can seal and never open
+// MarkRead asks for a received message to be marked as read.
+type MarkRead struct {
+	MessageID string `json:"messageId"`
+	Chat      string `json:"chat"`
+	Sender    string `json:"sender"`
+	Typing    bool   `json:"typing,omitempty"` // and show that an answer is being written
 }
 
-const commandSchema = 1
+// outboxItem is an entry of an outbox as it is stored.
+type outboxItem struct {
+	Kind    CommandKind    `json:"kind"`
+	At      time.Time      `json:"at"`
+	Body    []byte         `json:"body,omitempty"`    // sealed under a key of its own
+	DataKey []byte         `json:"dataKey,omitempty"` // that key, wrapped: whoever posts can seal and never open
+	Mark    *MarkRead      `json:"mark,omitempty"`    // of CommandRead
+	Message *storedMessage `json:"message,omitempty"` // of commandMessage
+}
+
+const outboxSchema = 1
 
 // Disconnect asks for the channel's session to be closed. It returns the channel
 // as it is now; an inactive one is left as it is.
 func (s *Store) Disconnect(ctx context.Context, company, id string) (enlace.Channel, error) {
-	return s.post(ctx, company, id, commandItem{Kind: CommandDisconnect}, func(r *record) (bool, error) {
+	return s.post(ctx, company, id, outboxItem{Kind: CommandDisconnect}, func(r *record) (bool, error) {
 		return r.Status != enlace.Inactive || r.Owner != "", nil
 	})
 }
 
 // Logout asks for the channel's device to be unlinked. A channel that was logged out is left as it is.
 func (s *Store) Logout(ctx context.Context, company, id string) (enlace.Channel, error) {
-	return s.post(ctx, company, id, commandItem{Kind: CommandLogout}, func(r *record) (bool, error) {
+	return s.post(ctx, company, id, outboxItem{Kind: CommandLogout}, func(r *record) (bool, error) {
 		return r.Status != enlace.Inactive || r.Reason != enlace.ReasonLoggedOut, nil
 	})
 }
@@ -65,7 +77,7 @@ func (s *Store) Logout(ctx context.Context, company, id string) (enlace.Channel,
 // Delete makes the channel unknown to its callers and frees its name, at once;
 // its owner then unlinks the device and wipes what is stored.
 func (s *Store) Delete(ctx context.Context, company, id string) (enlace.Channel, error) {
-	return s.post(ctx, company, id, commandItem{Kind: CommandDelete}, func(r *record) (bool, error) {
+	return s.post(ctx, company, id, outboxItem{Kind: CommandDelete}, func(r *record) (bool, error) {
 		r.Deleted = true
 		return true, nil
 	})
@@ -74,15 +86,15 @@ func (s *Store) Delete(ctx context.Context, company, id string) (enlace.Channel,
 // AnswerPasskey passes the answer to the channel's WebAuthn request to its owner.
 // CodeNoPasskey: the channel asks for none.
 func (s *Store) AnswerPasskey(ctx context.Context, company, id string, response json.RawMessage) (enlace.Channel, error) {
-	return s.postPasskey(ctx, company, id, commandItem{Kind: CommandPasskey, Body: response}, func(p *enlace.Passkey) bool { return p.Request != nil })
+	return s.postPasskey(ctx, company, id, outboxItem{Kind: CommandPasskey, Body: response}, func(p *enlace.Passkey) bool { return p.Request != nil })
 }
 
 // ConfirmPasskey tells the owner that the phone shows the same code. CodeNoPasskey: there is no code.
 func (s *Store) ConfirmPasskey(ctx context.Context, company, id string) (enlace.Channel, error) {
-	return s.postPasskey(ctx, company, id, commandItem{Kind: CommandPasskeyConfirm}, func(p *enlace.Passkey) bool { return p.Code != "" })
+	return s.postPasskey(ctx, company, id, outboxItem{Kind: CommandPasskeyConfirm}, func(p *enlace.Passkey) bool { return p.Code != "" })
 }
 
-func (s *Store) postPasskey(ctx context.Context, company, id string, c commandItem, asked func(*enlace.Passkey) bool) (enlace.Channel, error) {
+func (s *Store) postPasskey(ctx context.Context, company, id string, c outboxItem, asked func(*enlace.Passkey) bool) (enlace.Channel, error) {
 	return s.post(ctx, company, id, c, func(r *record) (bool, error) {
 		if r.Passkey == nil || !asked(r.Passkey) || !s.now().Before(r.Passkey.ExpiresAt) {
 			return false, enlace.Errorf(enlace.CodeNoPasskey, "the channel does not ask for this now")
@@ -94,7 +106,7 @@ func (s *Store) postPasskey(ctx context.Context, company, id string, c commandIt
 // post puts a command into a channel's outbox, together with the channel, which
 // it keeps from being released before the command is seen. admit says whether
 // the channel needs the command at all.
-func (s *Store) post(ctx context.Context, company, id string, c commandItem, admit func(*record) (bool, error)) (enlace.Channel, error) {
+func (s *Store) post(ctx context.Context, company, id string, c outboxItem, admit func(*record) (bool, error)) (enlace.Channel, error) {
 	for {
 		r, version, err := s.visibleChannel(ctx, company, id)
 		if err != nil {
@@ -122,7 +134,7 @@ func (s *Store) post(ctx context.Context, company, id string, c commandItem, adm
 	}
 }
 
-func (s *Store) command(ctx context.Context, r *record, version int64, c commandItem) ([]Op, error) {
+func (s *Store) command(ctx context.Context, r *record, version int64, c outboxItem) ([]Op, error) {
 	entry, err := s.outboxEntry(ctx, r, c)
 	if err != nil {
 		return nil, err
@@ -139,7 +151,7 @@ func (s *Store) command(ctx context.Context, r *record, version int64, c command
 }
 
 // outboxEntry returns the op that puts c into r's outbox, and notes it in r.
-func (s *Store) outboxEntry(ctx context.Context, r *record, c commandItem) (Op, error) {
+func (s *Store) outboxEntry(ctx context.Context, r *record, c outboxItem) (Op, error) {
 	seq, err := s.messageTail(ctx, r)
 	if err != nil {
 		return Op{}, err
@@ -155,7 +167,7 @@ func (s *Store) outboxEntry(ctx context.Context, r *record, c commandItem) (Op, 
 		c.Body, c.DataKey = dataKey.Seal(c.Body, key.PK, key.SK), wrapped
 		item.Expires = c.At.Add(passkeyLife)
 	}
-	if item.Value, err = Encode(commandSchema, c); err != nil {
+	if item.Value, err = Encode(outboxSchema, c); err != nil {
 		return Op{}, err
 	}
 	r.LastMessageSeq, r.Waiting = seq+1, true
@@ -175,12 +187,16 @@ func (s *Store) messageTail(ctx context.Context, r *record) (int64, error) {
 	return max(seq, r.LastMessageSeq), err
 }
 
-// WaitingIn returns the channels that have entries in the worker's part of the
-// outbox index, which may be stale: read Owner.Commands for what there is. An
-// entry whose channel the worker does not own belongs to a later owner, who
-// reads it at claim.
-func (s *Store) WaitingIn(ctx context.Context, worker string) ([]string, error) {
-	var ids []string
+// EntryRef names an outbox entry.
+type EntryRef struct {
+	ChannelID string
+	Seq       int64
+}
+
+// WaitingIn lists the entries in a worker's part of the outbox index, which may
+// be stale, by channel and number.
+func (s *Store) WaitingIn(ctx context.Context, worker string) ([]EntryRef, error) {
+	var refs []EntryRef
 	q := Query{PK: outboxPK(worker), Index: true}
 	for {
 		page, err := s.table.Query(ctx, q)
@@ -188,46 +204,151 @@ func (s *Store) WaitingIn(ctx context.Context, worker string) ([]string, error) 
 			return nil, fmt.Errorf("read the outbox of worker %s: %w", worker, err)
 		}
 		for _, item := range page.Items {
-			id, _, _ := strings.Cut(item.Index.SK, "#")
-			if len(ids) == 0 || ids[len(ids)-1] != id {
-				ids = append(ids, id)
+			id, digits, _ := strings.Cut(item.Index.SK, "#")
+			seq, err := parseSeq(digits, "")
+			if err != nil {
+				return nil, err
 			}
+			refs = append(refs, EntryRef{ChannelID: id, Seq: seq})
 		}
 		if q.Cursor = page.Cursor; q.Cursor == "" {
-			return ids, nil
+			return refs, nil
 		}
 	}
+}
+
+// Readdress moves an entry that waits in the index of a worker who does not own
+// its channel to the index of the one who does.
+func (s *Store) Readdress(ctx context.Context, ref EntryRef) error {
+	r, _, err := s.readRecord(ctx, ref.ChannelID)
+	if errors.Is(err, ErrNotFound) {
+		r, err = &record{Channel: enlace.Channel{ID: ref.ChannelID}}, nil
+	}
+	if err != nil {
+		return err
+	}
+	entry, version, err := s.readEntry(ctx, ref.ChannelID, ref.Seq)
+	if errors.Is(err, ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	put, err := s.putEntry(r, ref.Seq, entry, VersionIs(version))
+	if err != nil {
+		return err
+	}
+	if err := s.table.Write(ctx, put); err != nil && !isConflict(err) {
+		return fmt.Errorf("readdress entry: %w", err)
+	}
+	return nil
 }
 
 // WatchOutbox returns a watch on a worker's part of the outbox index.
 func (s *Store) WatchOutbox(worker string) *Watch { return s.watch(outboxPK(worker)) }
 
-// Commands returns what waits in the channel's outbox, oldest first.
-func (o *Owner) Commands(ctx context.Context) ([]Command, error) {
-	return o.store.commands(ctx, o.ChannelID())
+// Waiting is what waits in an outbox, oldest first.
+type Waiting struct {
+	Commands []Command
+	Messages []*Outbound
 }
 
-func (s *Store) commands(ctx context.Context, channelID string) ([]Command, error) {
-	var commands []Command
-	q := Query{PK: channelKey(channelID).PK, Prefix: messagePrefix}
+// Waiting reads, strongly consistent, what waits in the channel's outbox.
+func (o *Owner) Waiting(ctx context.Context) (Waiting, error) {
+	o.mu.Lock()
+	from := o.outboxFrom()
+	o.mu.Unlock()
+	var found Waiting
+	tail, err := o.store.scanOutbox(ctx, o.id, from, func(seq, version int64, entry outboxItem) error {
+		return o.take(&found, seq, version, entry)
+	})
+	if err != nil {
+		return Waiting{}, err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.outboxTail = max(o.outboxTail, tail)
+	return found, nil
+}
+
+// Entry returns the entry with a number, if it waits.
+func (o *Owner) Entry(ctx context.Context, seq int64) (Waiting, error) {
+	var found Waiting
+	entry, version, err := o.store.readEntry(ctx, o.id, seq)
+	if errors.Is(err, ErrNotFound) {
+		o.finished(seq)
+		return found, nil
+	}
+	if err != nil {
+		return found, err
+	}
+	err = o.take(&found, seq, version, entry)
+	return found, err
+}
+
+func (o *Owner) take(found *Waiting, seq, version int64, entry outboxItem) error {
+	if !entry.waits() {
+		o.finished(seq)
+		return nil
+	}
+	o.mu.Lock()
+	o.waiting[seq] = struct{}{}
+	o.mu.Unlock()
+	if entry.Message == nil {
+		found.Commands = append(found.Commands, Command{
+			ChannelID: o.id, Seq: seq, Kind: entry.Kind, Mark: entry.Mark, body: entry.Body, wrapped: entry.DataKey,
+		})
+		return nil
+	}
+	m, err := o.outbound(seq, version, entry)
+	if err != nil {
+		return err
+	}
+	found.Messages = append(found.Messages, m)
+	return nil
+}
+
+// finished notes that an entry waits no longer.
+func (o *Owner) finished(seq int64) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.waiting, seq)
+}
+
+// outboxFrom returns a number below which nothing waits. o.mu is held.
+func (o *Owner) outboxFrom() int64 {
+	from := o.outboxTail + 1
+	for seq := range o.waiting {
+		from = min(from, seq)
+	}
+	return max(from, o.r.OutboxFrom, 1)
+}
+
+// scanOutbox calls each with every entry from a number on, and returns the newest number.
+func (s *Store) scanOutbox(ctx context.Context, channelID string, from int64, each func(seq, version int64, entry outboxItem) error) (int64, error) {
+	tail := from - 1
+	q := Query{PK: channelKey(channelID).PK, From: messagePrefix + seqSK(from), To: messagePrefix + "~"}
 	for {
 		page, err := s.table.Query(ctx, q)
 		if err != nil {
-			return nil, fmt.Errorf("read the outbox: %w", err)
+			return 0, fmt.Errorf("read the outbox: %w", err)
 		}
 		for _, item := range page.Items {
 			seq, err := parseSeq(item.SK, messagePrefix)
 			if err != nil {
-				return nil, err
+				return 0, err
 			}
-			var c commandItem
-			if err := Decode(item.Value, commandSchema, &c); err != nil {
-				return nil, fmt.Errorf("outbox entry %d: %w", seq, err)
+			entry, err := decodeEntry(item)
+			if err != nil {
+				return 0, err
 			}
-			commands = append(commands, Command{ChannelID: channelID, Seq: seq, Kind: c.Kind, body: c.Body, wrapped: c.DataKey})
+			if err := each(seq, item.Version, entry); err != nil {
+				return 0, err
+			}
+			tail = seq
 		}
 		if q.Cursor = page.Cursor; q.Cursor == "" {
-			return commands, nil
+			return tail, nil
 		}
 	}
 }
@@ -251,5 +372,9 @@ func (o *Owner) Done(ctx context.Context, c Command) error {
 	if err := o.Fresh(); err != nil {
 		return err
 	}
-	return o.store.table.Write(ctx, Delete(messageKey(c.ChannelID, c.Seq), Any))
+	if err := o.store.table.Write(ctx, Delete(messageKey(c.ChannelID, c.Seq), Any)); err != nil {
+		return err
+	}
+	o.finished(c.Seq)
+	return nil
 }

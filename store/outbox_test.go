@@ -18,16 +18,15 @@ func TestDisconnect_WaitsInTheOutboxOfTheOwner(t *testing.T) {
 	if c.Status != enlace.Active {
 		t.Errorf("status %s before the owner acts", c.Status)
 	}
-	if got, err := b.WaitingIn(t.Context(), b.heart.ID()); err != nil || !slices.Equal(got, []string{c.ID}) {
+	if got, err := b.WaitingIn(t.Context(), b.heart.ID()); err != nil || !slices.Equal(got, []store.EntryRef{{ChannelID: c.ID, Seq: 1}}) {
 		t.Errorf("waiting %v, %v", got, err)
 	}
-	commands, err := o.Commands(t.Context())
-	b.ok(err)
+	commands := b.commands(o)
 	if len(commands) != 1 || commands[0].Kind != store.CommandDisconnect {
 		t.Fatalf("commands %+v", commands)
 	}
 	b.ok(o.Inactive(t.Context(), enlace.ReasonDisconnected, commands...))
-	if commands, _ = o.Commands(t.Context()); len(commands) != 0 {
+	if commands = b.commands(o); len(commands) != 0 {
 		t.Errorf("still waiting: %+v", commands)
 	}
 	b.ok(o.Release(t.Context(), true))
@@ -50,8 +49,7 @@ func TestLogout_OfARestingChannelFindsAnOwner(t *testing.T) {
 		t.Fatalf("index shows %v", got)
 	}
 	o = b.claim(o.ChannelID(), "")
-	commands, err := o.Commands(t.Context())
-	b.ok(err)
+	commands := b.commands(o)
 	b.ok(o.Inactive(t.Context(), enlace.ReasonLoggedOut, commands...))
 	b.ok(o.Release(t.Context(), true))
 	c := b.channel(o.ChannelID())
@@ -114,8 +112,7 @@ func TestPasskey_AnswerIsSealedAndExpires(t *testing.T) {
 	b.wantCode(err, enlace.CodeNoPasskey)
 	_, err = b.AnswerPasskey(t.Context(), "acme", o.ChannelID(), json.RawMessage(`{"answer":42}`))
 	b.ok(err)
-	commands, err := o.Commands(t.Context())
-	b.ok(err)
+	commands := b.commands(o)
 	if len(commands) != 1 || commands[0].Kind != store.CommandPasskey {
 		t.Fatalf("commands %+v", commands)
 	}
@@ -124,7 +121,7 @@ func TestPasskey_AnswerIsSealedAndExpires(t *testing.T) {
 		t.Errorf("answer %s, %v", answer, err)
 	}
 	b.clock.Advance(2 * time.Minute)
-	if commands, _ := o.Commands(t.Context()); len(commands) != 0 {
+	if commands := b.commands(o); len(commands) != 0 {
 		t.Errorf("commands after two minutes: %+v", commands)
 	}
 }

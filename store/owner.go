@@ -36,6 +36,12 @@ type Owner struct {
 	seq     int64 // the newest event
 	stale   bool  // a write whose outcome is not known: read again before the next
 	lost    bool
+
+	receiving sync.Mutex  // held while a message is looked for and appended
+	ids       *identities // nil until they are needed
+
+	outboxTail int64              // the newest entry that Waiting has seen
+	waiting    map[int64]struct{} // the numbers of entries that wait
 }
 
 // ChannelID is the channel's id.
@@ -183,17 +189,33 @@ func (o *Owner) Failed(ctx context.Context, reason enlace.Reason, until *time.Ti
 // change writes a status change and its event in one Write. data nil means the
 // channel's changes. It is repeated until nobody interferes.
 func (o *Owner) change(ctx context.Context, name enlace.EventName, data []byte, mutate func(r *record, seq int64) error, done ...Command) error {
-	return o.write(ctx, func() ([]Op, *record, error) {
-		next := o.r
+	err := o.write(ctx, func() ([]Op, *record, error) {
+		next := o.next()
 		if err := mutate(&next, o.seq+1); err != nil {
 			return nil, nil, err
 		}
 		ops, err := o.store.change(&next, &o.r, o.version, o.seq+1, name, data)
 		for _, command := range done {
-			ops = append(ops, Delete(messageKey(o.r.ID, command.Seq), Any))
+			ops = append(ops, Delete(messageKey(o.id, command.Seq), Any))
 		}
 		return ops, &next, err
 	})
+	if err != nil {
+		return err
+	}
+	for _, command := range done {
+		o.finished(command.Seq)
+	}
+	return nil
+}
+
+// next is the channel as the owner will write it, with what it knows of the log and the outbox.
+func (o *Owner) next() record {
+	next := o.r
+	next.LastSeq = o.seq
+	next.LastMessageSeq = max(next.LastMessageSeq, o.outboxTail)
+	next.OutboxFrom = o.outboxFrom()
+	return next
 }
 
 // write does what build returns, which begins with a put of the channel, as one
@@ -214,7 +236,7 @@ func (o *Owner) write(ctx context.Context, build func() ([]Op, *record, error)) 
 		case err == nil:
 			if next.LastSeq > o.seq {
 				o.seq = next.LastSeq
-				o.moved.mark(next.CompanyID, next.ID, o.seq)
+				o.moved.mark(o.company, o.id, o.seq)
 			}
 			o.r, o.version = *next, o.version+1
 			return nil

@@ -28,6 +28,10 @@ type record struct {
 	Waiting bool   `json:"waiting,omitempty"`
 	Deleted bool   `json:"deleted,omitempty"` // its callers have forgotten it; it remains to be wiped
 	DataKey []byte `json:"dataKey,omitempty"` // wrapped
+	// IDKey hides the numbers in the WhatsApp ids of the channel's messages.
+	IDKey []byte `json:"idKey,omitempty"`
+	// OutboxFrom is a number below which no outbox entry waits.
+	OutboxFrom int64 `json:"outboxFrom,omitempty"`
 }
 
 const channelSchema = 1

@@ -8,23 +8,18 @@ import (
 
 // Release ends the hold: the channel has no owner, and is found by others as long
 // as it wants one. The last event must have been saved by Moved.Flush before.
-// seenThrough says that the owner has carried out every command that was waiting;
-// if one was posted meanwhile, the release fails with ErrCommandWaiting.
+// seenThrough says that the owner has carried out all that was waiting; if
+// something was posted meanwhile, the release fails with ErrWaiting.
 func (o *Owner) Release(ctx context.Context, seenThrough bool) error {
 	err := o.write(ctx, func() ([]Op, *record, error) {
-		next := o.r
+		next := o.next()
 		if seenThrough {
-			waiting, err := o.store.commands(ctx, next.ID)
-			if err != nil {
+			if err := o.nothingWaits(ctx); err != nil {
 				return nil, nil, err
-			}
-			if len(waiting) > 0 {
-				return nil, nil, ErrCommandWaiting
 			}
 			next.Waiting = false
 		}
 		next.Owner = ""
-		next.LastSeq = o.seq
 		put, err := next.put(o.version)
 		return []Op{put}, &next, err
 	})
@@ -37,8 +32,37 @@ func (o *Owner) Release(ctx context.Context, seenThrough bool) error {
 	return nil
 }
 
-// ErrCommandWaiting refuses a release: there is something left to carry out.
-var ErrCommandWaiting = errors.New("a command is waiting")
+// ErrWaiting refuses a release: there is something left to carry out.
+var ErrWaiting = errors.New("something waits in the outbox")
+
+// nothingWaits returns ErrWaiting unless the outbox holds nothing that waits. o.mu is held.
+func (o *Owner) nothingWaits(ctx context.Context) error {
+	tail, err := o.store.scanOutbox(ctx, o.id, o.outboxFrom(), func(_, _ int64, entry outboxItem) error {
+		if entry.waits() {
+			return ErrWaiting
+		}
+		return nil
+	})
+	o.outboxTail = max(o.outboxTail, tail)
+	return err
+}
+
+// SaveTails stores the newest numbers of the log and the outbox in the channel, so
+// that numbering goes on from them even when all items have expired. It must
+// happen at least once between an event and its expiry.
+func (o *Owner) SaveTails(ctx context.Context) error {
+	o.mu.Lock()
+	saved := o.r.LastSeq == o.seq && o.r.OutboxFrom == o.outboxFrom()
+	o.mu.Unlock()
+	if saved {
+		return nil
+	}
+	return o.write(ctx, func() ([]Op, *record, error) {
+		next := o.next()
+		put, err := next.put(o.version)
+		return []Op{put}, &next, err
+	})
+}
 
 // Wipe removes a deleted channel: its Signal state, log and outbox, and last the
 // channel itself, with the data key. What a crash leaves is found and wiped by the next owner.

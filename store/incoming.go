@@ -1,0 +1,203 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/enlacehq/enlace"
+)
+
+// Incoming is something that the account received, or that its own phone sent.
+type Incoming struct {
+	Event enlace.EventName
+	// Identity names the message: its chat, its sender without the device, and its
+	// id. A message whose identity is in the newest events is not appended again.
+	Identity string
+	// Data is the event's data, in the shapes of the Cloud API.
+	Data json.RawMessage
+}
+
+// seenEvents is how many of the newest events a message is looked for in.
+const seenEvents = 500
+
+// unavailableLife is how long a message that could not be read is waited for.
+const unavailableLife = 30 * 24 * time.Hour
+
+// identities are the messages that the owner has seen, as hashes, and those that
+// could not be read yet. They are read at the first message after a claim.
+type identities struct {
+	seen map[uint64]bool
+	ring []uint64 // of seen, oldest at next
+	next int
+	// unavailable holds the markers of messages that could not be read: true while open.
+	unavailable map[string]marker
+}
+
+type marker struct {
+	open    bool
+	version int64
+}
+
+type markerItem struct {
+	Open bool `json:"open"`
+}
+
+const markerSchema = 1
+
+func hashIdentity(identity string) uint64 {
+	sum := sha256.Sum256([]byte(identity))
+	return binary.BigEndian.Uint64(sum[:8])
+}
+
+func (i *identities) add(identity uint64) {
+	if len(i.ring) < seenEvents {
+		i.ring = append(i.ring, identity)
+	} else {
+		delete(i.seen, i.ring[i.next])
+		i.ring[i.next] = identity
+		i.next = (i.next + 1) % seenEvents
+	}
+	i.seen[identity] = true
+}
+
+// markerKey is where the marker of a message that could not be read lies. The
+// identity holds phone numbers and stays as it is: the channel's log does too.
+func markerKey(channelID, identity string) Key {
+	return Key{PK: channelKey(channelID).PK, SK: "UM#" + identity}
+}
+
+const markerPrefix = "UM#"
+
+// Received appends what came in, once: a message that is among the newest events
+// is dropped, and one that could not be read before resolves its marker in the
+// same Write. Only when it returns nil may the message be acknowledged. It
+// reports whether an event was appended.
+func (o *Owner) Received(ctx context.Context, in Incoming) (bool, error) {
+	o.receiving.Lock()
+	defer o.receiving.Unlock()
+	ids, err := o.identities(ctx)
+	if err != nil {
+		return false, err
+	}
+	hash := hashIdentity(in.Identity)
+	if ids.seen[hash] {
+		return false, nil
+	}
+	var more []Op
+	if m, known := ids.unavailable[in.Identity]; known {
+		if !m.open {
+			return false, nil
+		}
+		resolved, err := o.marker(in.Identity, false, VersionIs(m.version))
+		if err != nil {
+			return false, err
+		}
+		more = append(more, resolved)
+	}
+	if err := o.append(ctx, eventItem{Event: in.Event, Data: in.Data, Identity: in.Identity}, more...); err != nil {
+		o.ids = nil // it may be there all the same: look again
+		return false, err
+	}
+	ids.add(hash)
+	if len(more) > 0 {
+		ids.unavailable[in.Identity] = marker{version: ids.unavailable[in.Identity].version + 1}
+	}
+	return true, nil
+}
+
+// Unavailable appends message.unavailable for a message that could not be read,
+// once, and marks it: Received of the same identity resolves the marker.
+func (o *Owner) Unavailable(ctx context.Context, in Incoming) error {
+	o.receiving.Lock()
+	defer o.receiving.Unlock()
+	ids, err := o.identities(ctx)
+	if err != nil {
+		return err
+	}
+	if _, known := ids.unavailable[in.Identity]; known || ids.seen[hashIdentity(in.Identity)] {
+		return nil
+	}
+	open, err := o.marker(in.Identity, true, Absent)
+	if err != nil {
+		return err
+	}
+	if err := o.append(ctx, eventItem{Event: in.Event, Data: in.Data}, open); err != nil {
+		o.ids = nil
+		return err
+	}
+	ids.unavailable[in.Identity] = marker{open: true, version: 1}
+	return nil
+}
+
+func (o *Owner) marker(identity string, open bool, condition Condition) (Op, error) {
+	value, err := Encode(markerSchema, markerItem{Open: open})
+	if err != nil {
+		return Op{}, err
+	}
+	item := Item{Key: markerKey(o.id, identity), Value: value, Expires: o.store.now().Add(unavailableLife)}
+	return Put(item, condition), nil
+}
+
+// identities returns what the owner has seen. o.receiving is held.
+func (o *Owner) identities(ctx context.Context) (*identities, error) {
+	if o.ids != nil {
+		return o.ids, nil
+	}
+	ids, err := o.readIdentities(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("read the newest events: %w", err)
+	}
+	o.ids = ids
+	return ids, nil
+}
+
+func (o *Owner) readIdentities(ctx context.Context) (*identities, error) {
+	ids := &identities{seen: map[uint64]bool{}, unavailable: map[string]marker{}}
+	pk := channelKey(o.id).PK
+	q := Query{PK: pk, Prefix: eventPrefix, Descending: true, Limit: seenEvents}
+	var newestFirst []uint64
+	for read := 0; read < seenEvents; {
+		page, err := o.store.table.Query(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range page.Items {
+			read++
+			var e eventItem
+			if err := Decode(item.Value, eventSchema, &e); err != nil {
+				return nil, err
+			}
+			if e.Identity != "" {
+				newestFirst = append(newestFirst, hashIdentity(e.Identity))
+			}
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			break
+		}
+		q.Limit = seenEvents - read
+	}
+	for i := len(newestFirst) - 1; i >= 0; i-- {
+		ids.add(newestFirst[i])
+	}
+	q = Query{PK: pk, Prefix: markerPrefix}
+	for {
+		page, err := o.store.table.Query(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, item := range page.Items {
+			var m markerItem
+			if err := Decode(item.Value, markerSchema, &m); err != nil {
+				return nil, err
+			}
+			ids.unavailable[item.SK[len(markerPrefix):]] = marker{open: m.Open, version: item.Version}
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			return ids, nil
+		}
+	}
+}
