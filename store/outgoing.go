@@ -51,15 +51,16 @@ func (o *Owner) openContent(seq int64, m *storedMessage) ([]byte, error) {
 }
 
 // Sending stores that the message is being sent, and what, before anything is
-// sent. An *ConditionError: somebody changed it, as by cancelling it: read it again.
+// sent; one that was being sent already stays as it is. An *ConditionError: somebody changed it, as by cancelling it: read it again.
 func (o *Owner) Sending(ctx context.Context, m *Outbound, content []byte) error {
 	if err := o.Fresh(); err != nil {
 		return err
 	}
-	next := m.entry.copy()
-	if !next.Message.to(enlace.Sending, o.store.time()) {
-		return &statusError{enlace.Status(m.Status), enlace.Status(enlace.Sending)}
+	if m.Status == enlace.Sending {
+		return nil
 	}
+	next := m.entry.copy()
+	next.Message.to(enlace.Sending, o.store.time())
 	key := messageKey(o.id, m.Seq)
 	next.Message.Content = o.dataKey.Seal(content, key.PK, key.SK)
 	put, err := o.putEntry(m.Seq, next, VersionIs(m.version))

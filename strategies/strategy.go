@@ -47,6 +47,17 @@ type Client interface {
 	ConfirmPasskey(ctx context.Context) error
 	// Unlink removes the device at WhatsApp through the running, connected session.
 	Unlink(ctx context.Context) error
+	// Prepare makes sure that the recipient of m can be reached, and returns exactly
+	// what is encrypted for it: m.Content if that is there already. A *SendError
+	// that is final ends the message; any other error means that it can be tried later.
+	Prepare(ctx context.Context, m *store.Outbound) (content []byte, err error)
+	// Send sends m.Content under m.WhatsAppID through the running, connected session
+	// and returns when WhatsApp took it. A *SendError that is final: WhatsApp refused
+	// it. After any other error it may have been sent: it is sent again under the
+	// same id, whose copy the recipient drops.
+	Send(ctx context.Context, m *store.Outbound) (at time.Time, err error)
+	// MarkRead tells the sender of a received message that it was read.
+	MarkRead(ctx context.Context, mark store.MarkRead) error
 	// Forget removes the stored credentials and all state that belongs to them.
 	Forget(ctx context.Context) error
 	// Close ends the client; no session may be running.
@@ -64,7 +75,31 @@ type Observer interface {
 	Linked(ctx context.Context, account enlace.Account) error
 	// Connected is called when the session is logged in and live.
 	Connected(ctx context.Context, account enlace.Account) error
+	// Received is called for each message that came in or that the account's own
+	// phone sent, and Unavailable for one that could not be read. Only when they
+	// return nil may it be acknowledged.
+	Received(ctx context.Context, in store.Incoming) error
+	Unavailable(ctx context.Context, in store.Incoming) error
+	// Receipt is called when a recipient received, read or played a message.
+	Receipt(ctx context.Context, receipt Receipt) error
 }
+
+// Receipt says how far a sent message has come.
+type Receipt struct {
+	WhatsAppID string
+	Status     enlace.MessageStatus
+	At         time.Time
+	Recipient  string // in a group, the member it is of
+}
+
+// SendError is why a message was not sent.
+type SendError struct {
+	Code    enlace.Code
+	Message string // for people; no secrets, no numbers
+	Final   bool   // trying again is of no use
+}
+
+func (e *SendError) Error() string { return string(e.Code) + ": " + e.Message }
 
 // Cause says why a session ended.
 type Cause int

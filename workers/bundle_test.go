@@ -190,6 +190,9 @@ type phone struct {
 	forgets  int
 	answers  []string
 	connects []time.Time
+	wire     []string // what was sent, in order
+	// prepare and answer, if not nil, may refuse a message before and after it is sent.
+	prepare, answer func(m *store.Outbound) error
 	// next, if not nil, is what the next session does; else it connects and stays.
 	next func(ctx context.Context, o strategies.Observer) strategies.End
 }
@@ -279,6 +282,39 @@ func (c *client) AnswerPasskey(_ context.Context, response json.RawMessage) erro
 
 func (c *client) ConfirmPasskey(context.Context) error {
 	c.phone.read(func(p *phone) { p.answers = append(p.answers, "confirm") })
+	return nil
+}
+
+func (c *client) Prepare(_ context.Context, m *store.Outbound) ([]byte, error) {
+	p := c.phone
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.prepare != nil {
+		if err := p.prepare(m); err != nil {
+			return nil, err
+		}
+	}
+	if m.Content != nil {
+		return m.Content, nil
+	}
+	return []byte(m.Message.Text.Body), nil
+}
+
+func (c *client) Send(_ context.Context, m *store.Outbound) (time.Time, error) {
+	p := c.phone
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.wire = append(p.wire, m.Chat+" "+string(m.Content))
+	if p.answer != nil {
+		if err := p.answer(m); err != nil {
+			return time.Time{}, err
+		}
+	}
+	return time.Now(), nil
+}
+
+func (c *client) MarkRead(_ context.Context, mark store.MarkRead) error {
+	c.phone.read(func(p *phone) { p.wire = append(p.wire, "read "+mark.MessageID) })
 	return nil
 }
 

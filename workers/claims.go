@@ -3,7 +3,9 @@ package workers
 import (
 	"context"
 	"errors"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -86,7 +88,7 @@ func (l *life) claims(ctx context.Context) {
 }
 
 func (l *life) claim(ctx context.Context, c candidate) error {
-	if l.poke(c.channelID) {
+	if l.supervisor(c.channelID) != nil {
 		return nil // it is ours
 	}
 	held, cancel, err := l.lease.wait(ctx)
@@ -119,16 +121,17 @@ func (l *life) supervise(ctx context.Context, owner *store.Owner) {
 	})
 }
 
-// poke tells the supervisor of a channel, if there is one here, to look at its outbox.
-func (l *life) poke(channelID string) bool {
+// supervisor returns the supervisor of a channel, if this worker owns it.
+func (l *life) supervisor(channelID string) *supervisor {
 	l.mu.Lock()
-	s := l.channels[channelID]
-	l.mu.Unlock()
-	if s == nil {
-		return false
-	}
-	s.poke()
-	return true
+	defer l.mu.Unlock()
+	return l.channels[channelID]
+}
+
+func (l *life) supervisors() []*supervisor {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Values(l.channels))
 }
 
 // scanUnowned finds channels that nobody owns.

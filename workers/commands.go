@@ -16,10 +16,24 @@ import (
 const (
 	unlinkTime  = 30 * time.Second // a device that cannot be unlinked by then is only forgotten
 	passkeyTime = 15 * time.Second
+	markTime    = 10 * time.Second
 )
 
-// poke makes the supervisor read the channel's outbox: at once in the session
-// that runs, else at its next step.
+// hint tells the supervisor of an entry in the channel's outbox.
+func (s *supervisor) hint(seq int64) {
+	if s.inbox.hint(seq) {
+		s.poke()
+	}
+}
+
+// look makes the supervisor read the channel's outbox whole.
+func (s *supervisor) look() {
+	s.inbox.look()
+	s.poke()
+}
+
+// poke makes the supervisor attend to the outbox: at once in the session that
+// runs, else at its next step.
 func (s *supervisor) poke() {
 	wake(s.poked)
 	s.mu.Lock()
@@ -31,8 +45,9 @@ func (s *supervisor) poke() {
 	s.life.running.Go(s.listen)
 }
 
-// listen carries out, while a session runs, the commands that need it, and ends
-// it for those that do not go with it.
+// listen attends to the outbox while a session runs: it has messages sent,
+// carries out the commands that need the session, and ends it for those that do
+// not go with it.
 func (s *supervisor) listen() {
 	for {
 		select {
@@ -51,21 +66,27 @@ func (s *supervisor) listen() {
 		cancel()
 		if err != nil && !errors.Is(err, store.ErrNotOwner) {
 			s.log.Warn("a command is held up", "error", err)
+			time.AfterFunc(hearAgain, s.poke)
 		}
 	}
 }
 
+// hearAgain is the pause after the outbox could not be attended to.
+const hearAgain = time.Second
+
 func (s *supervisor) hear(ctx context.Context) error {
-	commands, err := s.owner.Commands(ctx)
-	if err != nil {
+	if err := s.read(ctx); err != nil {
 		return err
 	}
-	for _, c := range commands {
+	for _, c := range s.inbox.pending() {
+		var err error
 		switch c.Kind {
 		case store.CommandPasskey, store.CommandPasskeyConfirm:
-			err = errors.Join(s.passkey(ctx, c), s.owner.Done(ctx, c))
+			err = errors.Join(s.passkey(ctx, c), s.done(ctx, c))
+		case store.CommandRead:
+			err = s.markRead(ctx, c)
 		case store.CommandConnect:
-			err = s.owner.Done(ctx, c) // it is connecting, or connected
+			err = s.done(ctx, c) // it is connecting, or connected
 		case store.CommandLogout, store.CommandDelete:
 			s.unlinkNow(ctx)
 			s.endSession()
@@ -78,7 +99,58 @@ func (s *supervisor) hear(ctx context.Context) error {
 			return err
 		}
 	}
+	wake(s.more)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.send()
 	return nil
+}
+
+// read reads what the inbox was told of.
+func (s *supervisor) read(ctx context.Context) error {
+	all, hints := s.inbox.toRead()
+	if all {
+		found, err := s.owner.Waiting(ctx)
+		if err != nil {
+			return err
+		}
+		s.inbox.take(found, true, hints)
+		return nil
+	}
+	for _, seq := range hints {
+		found, err := s.owner.Entry(ctx, seq)
+		if err != nil {
+			return err
+		}
+		s.inbox.take(found, false, []int64{seq})
+	}
+	return nil
+}
+
+// done removes a command that was carried out.
+func (s *supervisor) done(ctx context.Context, c store.Command) error {
+	if err := s.owner.Done(ctx, c); err != nil {
+		return err
+	}
+	s.inbox.done(c.Seq)
+	return nil
+}
+
+// markRead marks a message as read. A failure of WhatsApp's is not repeated: the
+// mark would be late, and the next one covers it.
+func (s *supervisor) markRead(ctx context.Context, c store.Command) error {
+	s.mu.Lock()
+	client, connected := s.client, s.connected
+	s.mu.Unlock()
+	if !connected || c.Mark == nil {
+		return s.done(ctx, c)
+	}
+	ctx, cancel := context.WithTimeout(ctx, markTime)
+	defer cancel()
+	if err := client.MarkRead(ctx, *c.Mark); err != nil {
+		s.log.Warn("message not marked as read", "error", err)
+	}
+	return s.done(ctx, c)
 }
 
 // endSession ends the session that runs; the next step carries the command out.
@@ -133,11 +205,10 @@ func (s *supervisor) passkey(ctx context.Context, c store.Command) error {
 // commandEndsIt reports whether the session that was logged out was so by a
 // command, which is yet to be carried out to its end.
 func (s *supervisor) commandEndsIt(ctx context.Context) bool {
-	commands, err := s.owner.Commands(ctx)
-	if err != nil {
+	if s.read(ctx) != nil {
 		return false
 	}
-	for _, c := range commands {
+	for _, c := range s.inbox.pending() {
 		if c.Kind == store.CommandLogout || c.Kind == store.CommandDelete {
 			s.mu.Lock()
 			defer s.mu.Unlock()
@@ -148,11 +219,14 @@ func (s *supervisor) commandEndsIt(ctx context.Context) bool {
 	return false
 }
 
-// carryOut carries out, while no session runs, what waits in the outbox.
+// carryOut carries out, while no session runs, the commands that wait.
 func (s *supervisor) carryOut(ctx context.Context) error {
-	commands, err := s.owner.Commands(ctx)
-	if err != nil || len(commands) == 0 {
+	if err := s.read(ctx); err != nil {
 		return err
+	}
+	commands := s.inbox.pending()
+	if len(commands) == 0 {
+		return nil
 	}
 	if err := s.owner.StillOwner(ctx); err != nil { // and what the commands changed
 		return err
@@ -161,6 +235,7 @@ func (s *supervisor) carryOut(ctx context.Context) error {
 		if s.owner.Deleted() {
 			return nil // wipe does it all
 		}
+		var err error
 		switch c.Kind {
 		case store.CommandDisconnect:
 			err = s.disconnect(ctx, c)
@@ -168,9 +243,9 @@ func (s *supervisor) carryOut(ctx context.Context) error {
 			err = s.logout(ctx, c)
 		case store.CommandConnect:
 			s.retry.begin()
-			err = s.owner.Done(ctx, c)
+			err = s.done(ctx, c)
 		default:
-			err = s.owner.Done(ctx, c) // it was for a session that is gone
+			err = s.done(ctx, c) // it was for a session that is gone
 		}
 		if err != nil {
 			return err
@@ -181,9 +256,13 @@ func (s *supervisor) carryOut(ctx context.Context) error {
 
 func (s *supervisor) disconnect(ctx context.Context, c store.Command) error {
 	if s.owner.Channel().Status == enlace.Inactive {
-		return s.owner.Done(ctx, c)
+		return s.done(ctx, c)
 	}
-	return s.owner.Inactive(ctx, enlace.ReasonDisconnected, c)
+	if err := s.owner.Inactive(ctx, enlace.ReasonDisconnected, c); err != nil {
+		return err
+	}
+	s.inbox.done(c.Seq)
+	return nil
 }
 
 func (s *supervisor) logout(ctx context.Context, c store.Command) error {
@@ -199,7 +278,11 @@ func (s *supervisor) logout(ctx context.Context, c store.Command) error {
 			return err
 		}
 	}
-	return s.owner.Inactive(ctx, enlace.ReasonLoggedOut, c)
+	if err := s.owner.Inactive(ctx, enlace.ReasonLoggedOut, c); err != nil {
+		return err
+	}
+	s.inbox.done(c.Seq)
+	return s.failWaiting(ctx)
 }
 
 func (s *supervisor) wipe(ctx context.Context) error {
@@ -248,10 +331,13 @@ type unlinker struct {
 
 var errOnlyUnlinking = errors.New("this session is there to unlink the device")
 
-func (u *unlinker) QR(context.Context, enlace.QR) error           { return errOnlyUnlinking }
-func (u *unlinker) PairingCode(context.Context, string) error     { return errOnlyUnlinking }
-func (u *unlinker) Passkey(context.Context, enlace.Passkey) error { return errOnlyUnlinking }
-func (u *unlinker) Linked(context.Context, enlace.Account) error  { return errOnlyUnlinking }
+func (u *unlinker) QR(context.Context, enlace.QR) error               { return errOnlyUnlinking }
+func (u *unlinker) PairingCode(context.Context, string) error         { return errOnlyUnlinking }
+func (u *unlinker) Passkey(context.Context, enlace.Passkey) error     { return errOnlyUnlinking }
+func (u *unlinker) Linked(context.Context, enlace.Account) error      { return errOnlyUnlinking }
+func (u *unlinker) Received(context.Context, store.Incoming) error    { return errOnlyUnlinking }
+func (u *unlinker) Unavailable(context.Context, store.Incoming) error { return errOnlyUnlinking }
+func (u *unlinker) Receipt(context.Context, strategies.Receipt) error { return errOnlyUnlinking }
 
 // Connected unlinks in a goroutine of its own: the session's handler must return
 // before the session can hear WhatsApp's answer.

@@ -38,7 +38,10 @@ func (s *supervisor) settle(ctx context.Context, end strategies.End) error {
 		if err := s.client.Forget(ctx); err != nil {
 			return err
 		}
-		return s.owner.Inactive(ctx, enlace.ReasonLoggedOut)
+		if err := s.owner.Inactive(ctx, enlace.ReasonLoggedOut); err != nil {
+			return err
+		}
+		return s.failWaiting(ctx)
 	case strategies.CauseQRTimeout:
 		return s.owner.Inactive(ctx, enlace.ReasonQRTimeout)
 	case strategies.CausePairingTimeout:

@@ -21,15 +21,19 @@ type supervisor struct {
 	log   *slog.Logger
 	retry retries
 
-	poked chan struct{}
+	inbox inbox
+	poked chan struct{} // there is something to attend to
+	more  chan struct{} // there is more to send
 
 	mu     sync.Mutex
 	client strategies.Client
-	// interrupt ends the running session; nil when there is none.
-	interrupt context.CancelFunc
-	connected bool
-	unlinked  bool // at WhatsApp, for a command that is being carried out
-	listening bool // a listen is under way
+	// interrupt ends the running session, and sessionCtx is its context; nil when there is none.
+	interrupt  context.CancelFunc
+	sessionCtx context.Context
+	connected  bool
+	sending    bool // sendAll is under way
+	unlinked   bool // at WhatsApp, for a command that is being carried out
+	listening  bool // a listen is under way
 }
 
 func newSupervisor(l *life, owner *store.Owner) *supervisor {
@@ -37,7 +41,9 @@ func newSupervisor(l *life, owner *store.Owner) *supervisor {
 		life: l, owner: owner,
 		log:   l.log.With("channel", owner.ChannelID(), "company", owner.CompanyID()),
 		retry: retries{delay: l.ReconnectDelay, max: l.MaxReconnectAttempts},
+		inbox: inbox{scan: true},
 		poked: make(chan struct{}, 1),
+		more:  make(chan struct{}, 1),
 	}
 }
 
@@ -47,7 +53,7 @@ const lateLook = time.Minute
 
 // run supervises until the channel is released, wiped or lost, or ctx ends.
 func (s *supervisor) run(ctx context.Context) {
-	late := time.AfterFunc(lateLook, s.poke)
+	late := time.AfterFunc(lateLook, s.look)
 	defer late.Stop()
 	err := s.supervise(ctx)
 	s.closeClient()
@@ -86,6 +92,10 @@ func (s *supervisor) step(ctx context.Context) (done bool, err error) {
 		return true, s.wipe(ctx)
 	}
 	if !s.owner.WantsSession() {
+		if len(s.inbox.all()) > 0 { // they wait for their end, or for the next connect
+			s.pause(ctx, time.Minute)
+			return false, nil
+		}
 		return s.release(ctx)
 	}
 	if until := s.owner.Channel().Until; until != nil && time.Now().Before(*until) {
@@ -147,18 +157,14 @@ func (s *supervisor) runSession(ctx context.Context, client strategies.Client, o
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	s.mu.Lock()
-	s.interrupt = cancel
+	s.interrupt, s.sessionCtx = cancel, ctx
 	s.mu.Unlock()
 	defer func() {
 		s.mu.Lock()
-		s.interrupt, s.connected = nil, false
+		s.interrupt, s.sessionCtx, s.connected = nil, nil, false
 		s.mu.Unlock()
 	}()
-	select {
-	case <-s.poked: // it came before there was a session to listen in
-		s.poke()
-	default:
-	}
+	s.poke() // for what came before there was a session to listen in
 	return client.Run(ctx, o)
 }
 
@@ -200,7 +206,8 @@ func (s *supervisor) release(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	err = s.owner.Release(ctx, true)
-	if errors.Is(err, store.ErrCommandWaiting) {
+	if errors.Is(err, store.ErrWaiting) {
+		s.inbox.look()
 		return false, nil
 	}
 	return err == nil, err
@@ -244,8 +251,23 @@ func (o observer) Connected(ctx context.Context, account enlace.Account) error {
 		return err
 	}
 	o.retry.connected(time.Now())
+	o.inbox.unhold()
 	o.mu.Lock()
+	defer o.mu.Unlock()
 	o.connected = true
-	o.mu.Unlock()
+	o.send()
 	return nil
+}
+
+func (o observer) Received(ctx context.Context, in store.Incoming) error {
+	_, err := o.owner.Received(ctx, in)
+	return err
+}
+
+func (o observer) Unavailable(ctx context.Context, in store.Incoming) error {
+	return o.owner.Unavailable(ctx, in)
+}
+
+func (o observer) Receipt(ctx context.Context, r strategies.Receipt) error {
+	return o.owner.Receipt(ctx, r.WhatsAppID, r.Status, r.At, r.Recipient)
 }

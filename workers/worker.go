@@ -35,7 +35,10 @@ type Config struct {
 	// MaxReconnectAttempts is how often a channel that WhatsApp refuses is tried
 	// before it is given up; the network may fail for ever.
 	MaxReconnectAttempts int
-	Log                  *slog.Logger
+	// SendRate is how many messages a channel sends in a second at most, in uneven
+	// steps; 0 means as fast as WhatsApp takes them.
+	SendRate float64
+	Log      *slog.Logger
 }
 
 // Worker owns channels. See Run.
@@ -165,7 +168,7 @@ func (l *life) run(ctx context.Context) error {
 		}
 	})
 	upkeep.Go(func() { l.flushMoved(alive) })
-	for _, loop := range []func(context.Context){l.claims, l.scanUnowned, l.watchOthers, l.sweepGraves, l.receiveJobs, l.readOutbox} {
+	for _, loop := range []func(context.Context){l.claims, l.scanUnowned, l.watchOthers, l.sweepGraves, l.receiveJobs, l.readOutbox, l.expireMessages, l.tend} {
 		work.Go(func() { loop(owning) })
 	}
 	<-owning.Done()
