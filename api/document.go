@@ -72,8 +72,8 @@ func describeOperation(_ *huma.OpenAPI, op *huma.Operation) {
 	if op.RequestBody != nil {
 		codes = append(codes, enlace.CodeBodyTooLarge, enlace.CodeUnsupportedMedia)
 	}
-	if notModified := op.Responses["304"]; notModified != nil {
-		notModified.Headers = op.Responses["200"].Headers
+	if unchanged := op.Responses[notModified]; unchanged != nil {
+		unchanged.Headers = op.Responses["200"].Headers
 	}
 	describeParameters(op)
 	describeProblems(op, codes)
