@@ -17,7 +17,7 @@ import (
 // its address to hold them.
 type contact struct {
 	first, full, redacted string
-	push, business        string
+	names
 }
 
 // Fields of a contact.
@@ -68,101 +68,104 @@ func (c *Container) contacts() shelf { return shelf{c, contactPrefix} }
 
 func contactKey(user types.JID) string { return part(user.String()) }
 
-// nameSK returns the row that holds the names which a user gave itself: that of
-// its main device under its LID, which stands for the phone number too.
-func (c *Container) nameSK(user types.JID) string {
-	if lid := c.lidOf(user.ToNonAD()); user.Server == types.DefaultUserServer && !lid.IsEmpty() {
-		user = lid
+// names are those that a user gave itself.
+type names struct{ push, business string }
+
+func pushName(n names) string     { return n.push }
+func businessName(n names) string { return n.business }
+
+// nameUser returns the JID that a user's own names are kept under: the LID, which
+// stands for the phone number too.
+func (c *Container) nameUser(user types.JID) types.JID {
+	user = user.ToNonAD()
+	if lid := c.lidOf(user); user.Server == types.DefaultUserServer && !lid.IsEmpty() {
+		return lid
 	}
-	return addressSK(user.ToNonAD().SignalAddress().String())
+	return user
 }
 
-// ownNames returns the names that a user gave itself, wherever they lie.
-func (c *Container) ownNames(ctx context.Context, user types.JID) (push, business string, err error) {
-	own := addressSK(user.ToNonAD().SignalAddress().String())
-	for _, sk := range slices.Compact([]string{c.nameSK(user), own}) {
+// nameSK returns the row that holds them, that of the user's main device.
+func (c *Container) nameSK(user types.JID) string {
+	return addressSK(c.nameUser(user).SignalAddress().String())
+}
+
+// ownName returns one of a user's own names: from its row, or, before it had
+// one, from its contact.
+func (c *Container) ownName(ctx context.Context, user types.JID, pick func(names) string) (string, error) {
+	users := slices.Compact([]types.JID{c.nameUser(user), user.ToNonAD()})
+	for _, user := range users {
+		sk := addressSK(user.SignalAddress().String())
 		r, err := c.row(ctx, sk)
 		if err != nil {
-			return "", "", err
+			return "", err
 		}
-		rowPush, rowBusiness := r.push, r.business
+		known := names{r.push, r.business}
 		if waiting := c.riderOf(sk); waiting != nil {
-			if waiting.push != nil {
-				rowPush = *waiting.push
-			}
-			if waiting.business != nil {
-				rowBusiness = *waiting.business
-			}
+			known.board(waiting)
 		}
-		push, business = cmp.Or(push, rowPush), cmp.Or(business, rowBusiness)
+		if name := pick(known); name != "" {
+			return name, nil
+		}
 	}
-	return push, business, nil
+	for _, user := range users {
+		known, _, err := c.contact(ctx, user)
+		if name := pick(known.names); err != nil || name != "" {
+			return name, err
+		}
+	}
+	return "", nil
 }
 
-// rename sets one of the names that a user gave itself, if it is a new one.
-func (c *Container) rename(ctx context.Context, user types.JID, name string,
-	pick func(push, business string) string, set func(*rider),
-) (changed bool, previous string, err error) {
-	push, business, err := c.ownNames(ctx, user)
+func (n *names) board(waiting *rider) {
+	if waiting.push != nil {
+		n.push = *waiting.push
+	}
+	if waiting.business != nil {
+		n.business = *waiting.business
+	}
+}
+
+// contact returns what the shelf holds of a JID, and whether it holds anything.
+func (c *Container) contact(ctx context.Context, user types.JID) (known contact, there bool, err error) {
+	value, err := c.contacts().get(ctx, contactKey(user))
 	if err != nil {
+		return known, false, err
+	}
+	known, err = decodeContact(value)
+	return known, value != nil, err
+}
+
+// rename sets one of a user's own names, if it is a new one.
+func (c *Container) rename(ctx context.Context, user types.JID, name string, pick func(names) string, set func(*rider)) (changed bool, previous string, err error) {
+	previous, err = c.ownName(ctx, user, pick)
+	if err != nil || previous == name {
 		return false, "", err
-	}
-	previous = pick(push, business)
-	if previous == "" { // perhaps it came before there was a row
-		value, err := c.contacts().get(ctx, contactKey(user))
-		if err != nil {
-			return false, "", err
-		}
-		known, err := decodeContact(value)
-		if err != nil {
-			return false, "", err
-		}
-		previous = pick(known.push, known.business)
-	}
-	if previous == name {
-		return false, "", nil
 	}
 	return true, previous, c.ride(ctx, c.nameSK(user), set)
 }
 
 func (c *Container) putPushName(ctx context.Context, user types.JID, name string) (changed bool, previous string, err error) {
-	return c.rename(ctx, user, name,
-		func(push, _ string) string { return push }, func(r *rider) { r.push = &name })
+	return c.rename(ctx, user, name, pushName, func(r *rider) { r.push = &name })
 }
 
 func (c *Container) putBusinessName(ctx context.Context, user types.JID, name string) (changed bool, previous string, err error) {
-	return c.rename(ctx, user, name,
-		func(_, business string) string { return business }, func(r *rider) { r.business = &name })
+	return c.rename(ctx, user, name, businessName, func(r *rider) { r.business = &name })
 }
 
 // flushNames puts names of users without a row into their contacts.
-func (c *Container) flushNames(ctx context.Context, names map[string]*rider) error {
-	byKey := make(map[string]*rider, len(names))
+func (c *Container) flushNames(ctx context.Context, riders map[string]*rider) error {
+	byKey := make(map[string]*rider, len(riders))
 	var keys []string
-	for sk, waiting := range names {
+	for sk, waiting := range riders {
 		key := contactKey(userOf(rowAddress(sk)))
 		byKey[key] = waiting
 		keys = append(keys, key)
 	}
-	var failed error
-	err := c.contacts().update(ctx, keys, func(key string, value []byte) []byte {
-		known, err := decodeContact(value)
-		if err != nil {
-			failed = err
-			return value
-		}
-		if waiting := byKey[key]; waiting.push != nil {
-			known.push = *waiting.push
-		}
-		if waiting := byKey[key]; waiting.business != nil {
-			known.business = *waiting.business
-		}
-		return known.encode()
-	})
-	if err != nil || failed != nil {
-		return cmp.Or(failed, err)
+	err := c.changeContacts(ctx, keys, func(key string, known *contact) { known.board(byKey[key]) })
+	if err != nil {
+		return err
 	}
-	for sk, waiting := range names {
+	for sk, waiting := range riders {
 		c.arrived(sk, waiting)
 	}
 	return nil
@@ -236,24 +239,23 @@ func (c *Container) putRedactedPhones(ctx context.Context, entries []wastore.Red
 }
 
 func (c *Container) getContact(ctx context.Context, user types.JID) (types.ContactInfo, error) {
-	value, err := c.contacts().get(ctx, contactKey(user))
+	known, there, err := c.contact(ctx, user)
 	if err != nil {
 		return types.ContactInfo{}, err
 	}
-	known, err := decodeContact(value)
-	if err != nil {
+	if known.push, err = c.ownName(ctx, user, pushName); err != nil {
 		return types.ContactInfo{}, err
 	}
-	push, business, err := c.ownNames(ctx, user)
-	info := known.info(push, business)
-	info.Found = value != nil || push != "" || business != ""
+	known.business, err = c.ownName(ctx, user, businessName)
+	info := known.info()
+	info.Found = there || known.names != names{}
 	return info, err
 }
 
-func (e contact) info(push, business string) types.ContactInfo {
+func (e contact) info() types.ContactInfo {
 	return types.ContactInfo{
 		Found: true, FirstName: e.first, FullName: e.full, RedactedPhone: e.redacted,
-		PushName: cmp.Or(push, e.push), BusinessName: cmp.Or(business, e.business),
+		PushName: e.push, BusinessName: e.business,
 	}
 }
 
@@ -261,11 +263,12 @@ func (c *Container) allContacts(ctx context.Context) (map[types.JID]types.Contac
 	if err := c.Flush(ctx); err != nil {
 		return nil, err
 	}
-	all := make(map[types.JID]types.ContactInfo)
+	all := make(map[types.JID]contact)
 	items, err := c.contacts().items(ctx)
 	if err != nil {
 		return nil, err
 	}
+	own := make(map[types.JID]names)
 	for _, item := range items {
 		for _, entry := range item.entries {
 			known, err := decodeContact(entry.value)
@@ -273,26 +276,31 @@ func (c *Container) allContacts(ctx context.Context) (map[types.JID]types.Contac
 				return nil, err
 			}
 			if user, err := types.ParseJID(entry.key); err == nil && !strings.HasPrefix(entry.key, "%") {
-				all[user] = known.info("", "")
+				all[user], own[user] = known, known.names
 			}
 		}
 	}
 	err = c.each(ctx, store.Query{PK: c.hotPK(), Prefix: addressPrefix}, func(item store.Item) (bool, error) {
 		r, err := c.openRow(item)
-		if err != nil || r.push == "" && r.business == "" {
-			return true, err
+		if err != nil {
+			return false, err
 		}
 		user := userOf(rowAddress(item.SK))
-		for _, known := range []types.JID{user, c.alternate(user)} {
-			if known.IsEmpty() {
-				continue
-			}
-			info := all[known]
-			info.Found = true
-			info.PushName, info.BusinessName = cmp.Or(r.push, info.PushName), cmp.Or(r.business, info.BusinessName)
-			all[known] = info
-		}
+		own[user] = names{cmp.Or(r.push, own[user].push), cmp.Or(r.business, own[user].business)}
 		return true, nil
 	})
-	return all, err
+	for user, known := range own {
+		for _, jid := range []types.JID{user, c.alternate(user)} {
+			if !jid.IsEmpty() && known != (names{}) {
+				both := all[jid]
+				both.names = names{cmp.Or(known.push, both.push), cmp.Or(known.business, both.business)}
+				all[jid] = both
+			}
+		}
+	}
+	infos := make(map[types.JID]types.ContactInfo, len(all))
+	for user, known := range all {
+		infos[user] = known.info()
+	}
+	return infos, err
 }

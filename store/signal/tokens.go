@@ -14,6 +14,9 @@ import (
 func (c *Container) putTokens(ctx context.Context, tokens []wastore.PrivacyToken) error {
 	for _, fresh := range tokens {
 		err := c.update(ctx, c.nameSK(fresh.User), func(r *row) error {
+			if r.token != nil && r.token.at < c.oldestToken() {
+				r.token = nil
+			}
 			r.token = newerToken(r.token, &token{
 				value: slices.Clone(fresh.Token), at: fresh.Timestamp.Unix(), sentAt: seconds(fresh.SenderTimestamp),
 			})
