@@ -6,18 +6,29 @@ package enlace
 import (
 	"crypto/rand"
 	"encoding/base32"
-	"regexp"
 	"strings"
 )
 
 // DefaultName is the name of a channel whose creator gave none.
 const DefaultName = "default"
 
-var idPattern = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+const maxIDBytes = 64
 
 // ValidID reports whether s may stand as an identifier in a path or as a
 // channel's name: 1 to 64 of A–Z, a–z, 0–9, "_" and "-".
-func ValidID(s string) bool { return idPattern.MatchString(s) }
+func ValidID(s string) bool {
+	if s == "" || len(s) > maxIDBytes {
+		return false
+	}
+	for _, c := range []byte(s) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '_', c == '-':
+		default:
+			return false
+		}
+	}
+	return true
+}
 
 // The prefixes of identifiers, so that a reader of a log knows what one names.
 const (

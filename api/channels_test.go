@@ -77,6 +77,13 @@ func TestConnect_JobThatCannotBeSentIsLoggedAndNoFailure(t *testing.T) {
 	}
 }
 
+func TestConnect_TakesJSONHoweverItsTypeIsWritten(t *testing.T) {
+	b := setup(t)
+	for _, contentType := range []string{"application/json; charset=utf-8", "Application/JSON", "application/json ;charset=utf-8", "application/vnd.acme+json"} {
+		b.do(request{method: http.MethodPost, path: acme, body: `{"type":"WHATSAPP_WEB"}`, header: headers("Content-Type", contentType)}).wants(http.StatusAccepted)
+	}
+}
+
 func TestConnect_PairingByCodeKeepsTheDigits(t *testing.T) {
 	for _, number := range []string{"14155550123", "+14155550123"} {
 		b := setup(t)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/go-chi/chi/v5"
@@ -71,6 +72,9 @@ func describeOperation(_ *huma.OpenAPI, op *huma.Operation) {
 	}
 	if op.RequestBody != nil {
 		codes = append(codes, enlace.CodeBodyTooLarge, enlace.CodeUnsupportedMedia)
+	}
+	if unchanged := op.Responses[notModified]; unchanged != nil {
+		unchanged.Headers = op.Responses["200"].Headers
 	}
 	describeParameters(op)
 	describeProblems(op, codes)
@@ -161,29 +165,37 @@ func indent(document []byte) []byte {
 	return b.Bytes()
 }
 
-// documents serves the descriptions and the page for people. They are made once,
-// at the start: a document that cannot be made is a defect of the program.
+// documents serves the descriptions and the page for people. They are made when
+// one is first asked for: a process that starts for a single request pays nothing.
 func (e *edge) documents(router *chi.Mux, document *huma.OpenAPI) {
-	v31, v30, err := render(document)
-	if err != nil {
-		panic(err)
-	}
-	page, err := docsPage(document)
-	if err != nil {
-		panic(err)
-	}
-	router.Get("/openapi.json", constant("application/json", v31))
-	router.Get("/openapi-3.0.json", constant("application/json", v30))
+	descriptions := sync.OnceValues(func() ([2][]byte, error) {
+		v31, v30, err := render(document)
+		return [2][]byte{v31, v30}, err
+	})
+	router.Get("/openapi.json", e.constant("application/json", func() ([]byte, error) {
+		both, err := descriptions()
+		return both[0], err
+	}))
+	router.Get("/openapi-3.0.json", e.constant("application/json", func() ([]byte, error) {
+		both, err := descriptions()
+		return both[1], err
+	}))
+	page := e.constant("text/html; charset=utf-8", sync.OnceValues(func() ([]byte, error) { return docsPage(document) }))
 	router.Get("/docs", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'")
-		constant("text/html; charset=utf-8", page)(w, r)
+		page(w, r)
 	})
 }
 
-func constant(contentType string, body []byte) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
+func (e *edge) constant(contentType string, body func() ([]byte, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		b, err := body()
+		if err != nil {
+			e.write(w, r, problemOf(err))
+			return
+		}
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Cache-Control", "no-cache")
-		_, _ = w.Write(body) // nobody is left to tell
+		_, _ = w.Write(b) // nobody is left to tell
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/rand"
 	"fmt"
+	"mime"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -33,6 +34,7 @@ func (e *edge) outermost(next http.Handler) http.Handler {
 		joinLines(r.Header, "If-None-Match")
 		joinLines(r.Header, "Prefer")
 		joinLines(r.Header, "Accept")
+		plainMediaType(r.Header)
 		next.ServeHTTP(w, r)
 	})
 }
@@ -54,6 +56,18 @@ func (e *edge) recover(w http.ResponseWriter, r *http.Request) {
 func joinLines(h http.Header, name string) {
 	if lines := h[name]; len(lines) > 1 {
 		h[name] = []string{strings.Join(lines, ", ")}
+	}
+}
+
+// plainMediaType takes parameters and upper case from the type of a body, in
+// which whoever reads it would see another type.
+func plainMediaType(h http.Header) {
+	given := h.Get("Content-Type")
+	if given == "" || given == "application/json" {
+		return
+	}
+	if mediaType, _, err := mime.ParseMediaType(given); err == nil {
+		h.Set("Content-Type", mediaType)
 	}
 }
 

@@ -170,16 +170,20 @@ func newError(status int, message string, errs ...error) huma.StatusError {
 	return refused(status, message, errs)
 }
 
-// finish completes a problem on its way out: it logs the cause and adds the request's id.
-func (e *edge) finish(ctx huma.Context, _ string, body any) (any, error) {
-	p, ok := body.(*Problem)
-	if !ok {
-		return body, nil
-	}
+// finish sees every answer before it is sent: it completes a problem, and takes
+// from a 304 the type of a body that it does not have.
+func (e *edge) finish(ctx huma.Context, status string, body any) (any, error) {
 	r, w := humachi.Unwrap(ctx)
-	e.complete(w, r, p)
-	return p, nil
+	if p, ok := body.(*Problem); ok {
+		e.complete(w, r, p)
+	}
+	if status == notModified {
+		w.Header().Del("Content-Type")
+	}
+	return body, nil
 }
+
+const notModified = "304"
 
 // complete gives a problem its request's id, and its headers to the answer, and
 // logs the cause, if nobody else would ever see it.

@@ -85,7 +85,7 @@ func (r ConnectRequest) request(company string) (store.ConnectRequest, error) {
 
 type acceptedOutput struct {
 	Location     string `header:"Location" doc:"The channel's path." example:"/v1/companies/acme/channels/ch_2x7c9k4m0q8v5t1w3z6y"`
-	RetryAfter   *int   `header:"Retry-After" doc:"Seconds after which a poll is worth while."`
+	RetryAfter   *int   `header:"Retry-After" nullable:"false" doc:"Seconds after which a poll is worth while."`
 	ETag         string `header:"ETag" doc:"The channel's version."`
 	CacheControl string `header:"Cache-Control" hidden:"true"`
 	Body         enlace.Channel
@@ -173,7 +173,7 @@ type getChannelInput struct {
 type channelOutput struct {
 	Status            int
 	ETag              string `header:"ETag" doc:"The channel's version." example:"\"7\""`
-	RetryAfter        *int   `header:"Retry-After" doc:"Seconds after which a poll is worth while."`
+	RetryAfter        *int   `header:"Retry-After" nullable:"false" doc:"Seconds after which a poll is worth while."`
 	PreferenceApplied string `header:"Preference-Applied" doc:"The wait that was granted." example:"wait=25"`
 	CacheControl      string `header:"Cache-Control" hidden:"true"`
 	Body              enlace.Channel

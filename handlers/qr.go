@@ -26,7 +26,7 @@ func (h *handlers) registerQR(api huma.API) {
 				typePNG:  {Schema: &huma.Schema{Type: huma.TypeString, Format: "binary"}},
 				typeSVG:  {Schema: &huma.Schema{Type: huma.TypeString}},
 				typeText: {Schema: &huma.Schema{Type: huma.TypeString}},
-				typeJSON: {Schema: huma.SchemaFromType(api.OpenAPI().Components.Schemas, qrType)},
+				typeJSON: {Schema: api.OpenAPI().Components.Schemas.Schema(qrType, true, "")},
 			},
 		}},
 	}, h.getQR)

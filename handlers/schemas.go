@@ -12,6 +12,7 @@ type member struct {
 	doc     string
 	example any
 	enum    []any
+	object  bool // any JSON object
 }
 
 var members = map[string]map[string]member{
@@ -44,7 +45,7 @@ var members = map[string]map[string]member{
 		"of":        {doc: "How many there are before the channel becomes inactive, reason qr_timeout.", example: 6},
 	},
 	"Passkey": {
-		"request":   {doc: "PublicKeyCredentialRequestOptions in JSON, for navigator.credentials.get({publicKey})."},
+		"request":   {doc: "PublicKeyCredentialRequestOptions in JSON, for navigator.credentials.get({publicKey}).", object: true},
 		"code":      {doc: "To be compared with the phone's, and confirmed.", example: "ABCD-EFGH"},
 		"expiresAt": {doc: "When it is too late."},
 	},
@@ -63,7 +64,7 @@ var members = map[string]map[string]member{
 		"companyId": {doc: "The company that the channel belongs to.", example: "acme"},
 		"channelId": {doc: "The channel that it happened to.", example: "ch_2x7c9k4m0q8v5t1w3z6y"},
 		"at":        {doc: "When it was written."},
-		"data":      {doc: "An object that depends on the event. Of channel events: the channel's members that changed, with status always among them, and null for one that went."},
+		"data":      {doc: "An object that depends on the event. Of channel events: the channel's members that changed, with status always among them, and null for one that went.", object: true},
 		"cursor":    {doc: "On feeds that merge several logs: where to go on after this event."},
 	},
 	"APIKey": keyMembers,
@@ -86,9 +87,14 @@ func channelTypes() []any {
 	return types
 }
 
-// describe adds to the schemas of the vocabulary's types what their declarations do not say.
+// describe adds to the schemas of the vocabulary's types what their declarations
+// do not say. That unknown members are allowed goes without saying, and makes
+// generators write code for them where it is said.
 func describe(registry huma.Registry) {
 	for name, schema := range registry.Map() {
+		if schema.AdditionalProperties == true {
+			schema.AdditionalProperties = nil
+		}
 		for property, m := range members[name] {
 			s := schema.Properties[property]
 			s.Description = m.doc
@@ -97,6 +103,9 @@ func describe(registry huma.Registry) {
 			}
 			if m.enum != nil {
 				s.Enum = m.enum
+			}
+			if m.object {
+				s.Type = huma.TypeObject
 			}
 		}
 	}

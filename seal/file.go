@@ -10,9 +10,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
+
+	"github.com/enlacehq/enlace/internal/newfile"
 )
 
 // A key file is text, so that it can be kept in a vault as it is: a first line
@@ -170,43 +171,13 @@ func idOf(raw []byte) keyID {
 	return keyID(sum[:keyIDBytes])
 }
 
-// createKeyFile writes a file with one new key beside path and links it to its
-// name, which fails with fs.ErrExist when another process was faster. A reader
-// never sees half a file.
+// createKeyFile writes a file with one new key. Another process may be faster:
+// fs.ErrExist. The file is durable before its key seals anything: what a lost
+// key has sealed is lost too.
 func createKeyFile(path string) error {
 	raw := newRawKey()
 	defer clear(raw)
-	temp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".new-*") // mode 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(temp.Name())
-	_, err = fmt.Fprintf(temp, "%s\n%x %x\n", fileHeader, idOf(raw), raw)
-	if err == nil {
-		err = temp.Sync()
-	}
-	if closeErr := temp.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return err
-	}
-	if err := os.Link(temp.Name(), path); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// syncDir makes a new name in dir durable: a key that is lost in a power cut
-// after it has sealed something loses that too.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	folder, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
+	content := fmt.Appendf(nil, "%s\n%x %x\n", fileHeader, idOf(raw), raw)
+	defer clear(content)
+	return newfile.Create(path, content)
 }

@@ -122,23 +122,24 @@ func (s *Store) DeleteKey(ctx context.Context, id string) error {
 	return err
 }
 
+var errUnauthorized = enlace.Errorf(enlace.CodeUnauthorized, "an API key is needed: Authorization: Bearer enl_…")
+
 // Authenticate returns the key that token belongs to. CodeUnauthorized: it belongs to none.
 func (s *Store) Authenticate(ctx context.Context, token string) (APIKey, error) {
-	unauthorized := enlace.Errorf(enlace.CodeUnauthorized, "an API key is needed: Authorization: Bearer enl_…")
 	id, secret, ok := splitToken(token)
 	if !ok {
-		return APIKey{}, unauthorized
+		return APIKey{}, errUnauthorized
 	}
 	key, err := s.cachedKey(ctx, id)
 	if errors.Is(err, ErrNotFound) {
-		return APIKey{}, unauthorized
+		return APIKey{}, errUnauthorized
 	}
 	if err != nil {
 		return APIKey{}, err
 	}
 	hash := sha256.Sum256([]byte(secret))
 	if subtle.ConstantTimeCompare(hash[:], key.Hash) != 1 {
-		return APIKey{}, unauthorized
+		return APIKey{}, errUnauthorized
 	}
 	return key.APIKey, nil
 }

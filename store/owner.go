@@ -148,9 +148,22 @@ func (o *Owner) Accepted(ctx context.Context, account enlace.Account) error {
 	return o.change(ctx, enlace.EventConnecting, nil, func(r *record, _ int64) error { return r.accepted(account) })
 }
 
-// Ready records that the channel is live.
+// Ready records that the channel is live, or, of one that is, what has become
+// known of its account.
 func (o *Owner) Ready(ctx context.Context, account enlace.Account) error {
+	if o.knows(account) {
+		return nil
+	}
 	return o.change(ctx, enlace.EventReady, nil, func(r *record, _ int64) error { return r.ready(account, o.store.time()) })
+}
+
+// knows reports whether the channel is live and account says nothing new of it.
+func (o *Owner) knows(account enlace.Account) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	next := o.r
+	next.know(account)
+	return o.r.Status == enlace.Active && visible(&next) == visible(&o.r)
 }
 
 // Reconnecting records that the channel will be tried again, and when.

@@ -104,3 +104,18 @@ func TestOwner_StaleLeaseWritesNothing(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 }
+
+func TestOwner_ReadyAgainTellsOnlyWhatIsNew(t *testing.T) {
+	b := setup(t)
+	o := b.active("")
+	before := b.channel(o.ChannelID())
+	b.ok(o.Ready(t.Context(), enlace.Account{PhoneNumber: before.PhoneNumber}))
+	if got := b.channel(o.ChannelID()); got.Version != before.Version || len(b.events(before.ID)) != 3 {
+		t.Errorf("nothing new made version %d of %d", got.Version, before.Version)
+	}
+	b.clock.Advance(time.Minute)
+	b.ok(o.Ready(t.Context(), enlace.Account{PushName: "Ada"}))
+	if got := b.channel(o.ChannelID()); got.PushName != "Ada" || !got.ConnectedAt.Equal(*before.ConnectedAt) {
+		t.Errorf("got %+v", got)
+	}
+}

@@ -28,10 +28,11 @@ const (
 // undecided at the deadline, or cannot be decided any more since others have
 // written over it, is ErrUnknown: neither done nor not done.
 //
-// A Write that may hold again after it was done (a put if absent that another
-// deleted meanwhile, ops without any condition) may be done twice.
+// A Write that holds again after it was done may be done twice: a put if absent
+// that another deleted meanwhile, one without a condition that another wrote over.
 //
-// The result is a Waker if t is.
+// It is the outermost layer: below another Retrying it would replace the ids by
+// which that one recognises its writes. The result is a Waker if t is.
 func Retrying(t Table) Table {
 	r := &retrying{table: t}
 	if waker, ok := t.(Waker); ok {
@@ -113,14 +114,31 @@ func (r *retrying) Write(caller context.Context, ops ...Op) error {
 		default:
 			return gaveUp(caller, err)
 		}
-		if pause(ctx, try) {
-			continue
-		}
-		if uncertain {
+		switch {
+		case pause(ctx, try):
+		case uncertain:
 			return unknown(caller, err)
+		default:
+			return gaveUp(caller, err)
 		}
-		return gaveUp(caller, err)
+		if uncertain && mayHoldTwice(ops) {
+			if done, _, _ := r.look(ctx, ops, nil); done {
+				return nil
+			}
+		}
 	}
+}
+
+// mayHoldTwice reports whether ops may be done again right after they were: no
+// put or delete takes away what its own condition asks for.
+func mayHoldTwice(ops []Op) bool {
+	for _, op := range ops {
+		_, exact := op.Condition.Version()
+		if op.Kind == OpPut && exact || op.Kind == OpDelete && !op.Condition.Holds(0) {
+			return false
+		}
+	}
+	return true
 }
 
 // resolve says what a failed condition means for the Write as a whole: nil when
@@ -140,30 +158,39 @@ func (r *retrying) resolve(caller context.Context, ops []Op, conflict *Condition
 		return conflict
 	}
 	// the other puts may tell: their conditions did not fail, or the engine did not say so
-	var keys []Key
-	for i, op := range ops {
-		if op.Kind == OpPut && !failed[i] {
-			keys = append(keys, op.Item.Key)
-		}
-	}
-	items, err := r.GetMany(caller, keys)
-	if err != nil {
+	done, disproved, err := r.look(caller, ops, failed)
+	switch {
+	case err != nil:
 		return unknown(caller, err)
-	}
-	for i, op := range ops {
-		item, there := items[op.Item.Key]
-		if !there || failed[i] {
-			continue
-		}
-		if ours(op, &item) {
-			return nil
-		}
-		disproved = disproved || disproves(op, &item)
-	}
-	if disproved {
+	case done:
+		return nil
+	case disproved:
 		return conflict
 	}
 	return unknown(caller, conflict)
+}
+
+// look reads what stands at the keys of ops' puts, but for those in skip, and
+// reports whether it shows that ops were done, or that they never will be. To
+// see neither says nothing: a try may be on its way still.
+func (r *retrying) look(ctx context.Context, ops []Op, skip map[int]bool) (done, disproved bool, err error) {
+	var keys []Key
+	for i, op := range ops {
+		if op.Kind == OpPut && !skip[i] {
+			keys = append(keys, op.Item.Key)
+		}
+	}
+	items, err := r.GetMany(ctx, keys)
+	if err != nil {
+		return false, false, err
+	}
+	for _, op := range ops {
+		if item, there := items[op.Item.Key]; there {
+			done = done || ours(op, &item)
+			disproved = disproved || disproves(op, &item)
+		}
+	}
+	return done, disproved, nil
 }
 
 // ours reports whether item, standing at op's key, is what op puts.

@@ -97,6 +97,9 @@ func TestRetrying_UnknownOutcomes(t *testing.T) {
 			ops:     []store.Op{put(keyB, "1", store.Absent), store.Delete(keyA, store.VersionIs(2))}, want: conflict,
 		},
 		{name: "delete version, done, answer lost", standing: 2, rule: lost, ops: []store.Op{store.Delete(keyA, store.VersionIs(2))}, want: unknown},
+		{name: "put any, done, answer lost: once is enough", standing: 2, rule: lost, ops: []store.Op{put(keyA, "1", store.Any)}, want: succeeded, version: 3},
+		{name: "put present, done, answer lost", standing: 2, rule: lost, ops: []store.Op{put(keyA, "1", store.Present)}, want: succeeded, version: 3},
+		{name: "put any, not done", standing: 2, rule: notDone, ops: []store.Op{put(keyA, "1", store.Any)}, want: succeeded, version: 3},
 		{name: "delete any, done, answer lost", standing: 2, rule: lost, ops: []store.Op{store.Delete(keyA, store.Any)}, want: succeeded},
 		{name: "delete version, not done", standing: 2, rule: notDone, ops: []store.Op{store.Delete(keyA, store.VersionIs(2))}, want: succeeded},
 		{
@@ -108,10 +111,10 @@ func TestRetrying_UnknownOutcomes(t *testing.T) {
 			ops: []store.Op{store.Check(keyA, store.VersionIs(2)), put(keyB, "1", store.Any)}, want: unknown, version: 3,
 		},
 		{
-			name: "the answer that was lost was a conflict", standing: 3, rule: lost,
+			name: "the answer that was lost was a conflict", standing: 3, rule: notDone,
 			ops: []store.Op{put(keyA, "1", store.VersionIs(2))}, want: conflict, version: 3,
 		},
-		{name: "an earlier conflict by far", standing: 5, rule: lost, ops: []store.Op{put(keyA, "1", store.VersionIs(2))}, want: unknown, version: 5},
+		{name: "an earlier conflict by far", standing: 5, rule: notDone, ops: []store.Op{put(keyA, "1", store.VersionIs(2))}, want: unknown, version: 5},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -269,7 +272,7 @@ func TestRetrying_PermanentErrorsPass(t *testing.T) {
 	b.faults.Clear()
 	b.faults.Add(faulty.Rule{Nth: 1, When: faulty.After})
 	b.faults.Add(faulty.Rule{Nth: 2, Err: own})
-	if err := b.table.Write(t.Context(), put(keyA, "1", store.Any)); !errors.Is(err, store.ErrUnknown) {
+	if err := b.table.Write(t.Context(), put(keyA, "1", store.Absent)); !errors.Is(err, store.ErrUnknown) {
 		t.Errorf("write that may have been done before: %v, want unknown", err)
 	}
 }
@@ -295,32 +298,45 @@ func TestRetrying_Wakes(t *testing.T) {
 // late effects and other writers, and compares what Retrying says with what
 // each try really did.
 func TestRetrying_TellsTheTruth(t *testing.T) {
-	rapid.Check(t, func(rt *rapid.T) {
-		w := &witness{inner: memory.New(memory.Options{}), rt: rt}
-		keys := []store.Key{keyA, keyB, {PK: "P", SK: "c"}}
-		for _, key := range keys {
-			for range rapid.IntRange(0, 2).Draw(rt, "standing") {
-				w.inner.Write(rt.Context(), put(key, "0", store.Any))
+	for range 20 {
+		rapid.Check(t, func(rt *rapid.T) {
+			script := rapid.SliceOfN(rapid.IntRange(0, 59), 60, 60).Draw(rt, "script")
+			var lie string
+			synctest.Test(t, func(t *testing.T) { lie = tellsTheTruth(t.Context(), script) }) // pauses take no time
+			if lie != "" {
+				rt.Fatal(lie)
 			}
+		})
+	}
+}
+
+// tellsTheTruth makes one Write, all whose circumstances come from script, and
+// returns in what Retrying was wrong about it.
+func tellsTheTruth(ctx context.Context, script []int) string {
+	w := &witness{inner: memory.New(memory.Options{}), script: script}
+	keys := []store.Key{keyA, keyB, {PK: "P", SK: "c"}}
+	for _, key := range keys {
+		for range w.pick(3) {
+			w.inner.Write(ctx, put(key, "0", store.Any))
 		}
-		var ops []store.Op
-		for _, key := range keys[:rapid.IntRange(1, 3).Draw(rt, "ops")] {
-			ops = append(ops, w.op(key))
-		}
-		// keys are not removed and made anew within one Write, nor puts without any condition repeated
-		err := store.Retrying(w).Write(rt.Context(), ops...)
-		w.settle()
-		switch got := outcome(err); {
-		case got == "succeeded" && w.done == 0:
-			rt.Fatalf("said to have succeeded, was not done: %+v", ops)
-		case got == "conflict" && w.done > 0:
-			rt.Fatalf("said to be a conflict, was done %d times: %+v: %v", w.done, ops, err)
-		case got != "succeeded" && got != "conflict" && got != "unknown":
-			rt.Fatalf("%s", got)
-		case w.done > 1 && conditional(ops):
-			rt.Fatalf("done %d times: %+v", w.done, ops)
-		}
-	})
+	}
+	var ops []store.Op
+	for _, key := range keys[:1+w.pick(3)] {
+		ops = append(ops, w.op(key))
+	}
+	err := store.Retrying(w).Write(ctx, ops...)
+	w.settle()
+	switch got := outcome(err); {
+	case got == "succeeded" && w.done == 0:
+		return fmt.Sprintf("said to have succeeded, was not done: %+v", ops)
+	case got == "conflict" && w.done > 0:
+		return fmt.Sprintf("said to be a conflict, was done %d times: %+v: %v", w.done, ops, err)
+	case got != "succeeded" && got != "conflict" && got != "unknown":
+		return got
+	case w.done > 1 && conditional(ops):
+		return fmt.Sprintf("done %d times: %+v", w.done, ops)
+	}
+	return ""
 }
 
 // conditional reports whether no Write of ops can hold twice in a row.
@@ -335,16 +351,26 @@ func conditional(ops []store.Op) bool {
 
 // witness is a table that knows how often a Write was really done.
 type witness struct {
-	inner *memory.DB
-	rt    *rapid.T
-	late  [][]store.Op
-	tries int
-	done  int
+	inner  *memory.DB
+	script []int
+	late   [][]store.Op
+	tries  int
+	done   int
+}
+
+// pick returns the script's next choice among n.
+func (w *witness) pick(n int) int {
+	if len(w.script) == 0 {
+		return 0
+	}
+	next := w.script[0]
+	w.script = w.script[1:]
+	return next % n
 }
 
 func (w *witness) op(key store.Key) store.Op {
-	c := rapid.SampledFrom([]store.Condition{store.Any, store.Absent, store.Present, store.VersionIs(1), store.VersionIs(2)}).Draw(w.rt, "condition")
-	switch rapid.IntRange(0, 3).Draw(w.rt, "kind") {
+	c := []store.Condition{store.Any, store.Absent, store.Present, store.VersionIs(1), store.VersionIs(2)}[w.pick(5)]
+	switch w.pick(4) {
 	case 0:
 		return store.Delete(key, c)
 	case 1:
@@ -371,8 +397,8 @@ func (w *witness) settle() {
 // others writes as other processes may between two tries: over what stands, or
 // where nothing ever stood; they remove only what the Write does not make anew.
 func (w *witness) others() {
-	for range rapid.IntRange(0, 2).Draw(w.rt, "others") {
-		key := store.Key{PK: "P", SK: rapid.SampledFrom([]string{"a", "b", "c"}).Draw(w.rt, "whose")}
+	for range w.pick(3) {
+		key := store.Key{PK: "P", SK: []string{"a", "b", "c"}[w.pick(3)]}
 		item, err := w.inner.Get(context.Background(), key)
 		switch {
 		case err == nil:
@@ -386,13 +412,13 @@ func (w *witness) others() {
 func (w *witness) Write(_ context.Context, ops ...store.Op) error {
 	defer func() { w.tries++ }()
 	w.others()
-	if rapid.Bool().Draw(w.rt, "late ones come") {
+	if w.pick(2) == 0 {
 		w.settle()
 	}
 	if w.tries > 3 {
 		return w.send(ops)
 	}
-	switch rapid.IntRange(0, 4).Draw(w.rt, "fate") {
+	switch w.pick(5) {
 	case 0:
 		return fmt.Errorf("before: %w", store.ErrUnavailable)
 	case 1:

@@ -75,6 +75,10 @@ func (r *record) accepted(account enlace.Account) error {
 }
 
 func (r *record) ready(account enlace.Account, now time.Time) error {
+	if r.Status == enlace.Active {
+		r.know(account)
+		return nil
+	}
 	if r.Status != enlace.Connecting {
 		return &statusError{r.Status, enlace.Active}
 	}

@@ -74,6 +74,7 @@ type client struct {
 	*whatsmeow.Client
 	t     *testing.T
 	store *memStore
+	web   *http.Client
 
 	mu     sync.Mutex
 	said   []any
@@ -84,22 +85,23 @@ type client struct {
 func newClient(t *testing.T, srv *whatsapptest.Server) *client {
 	t.Helper()
 	m := newMemStore()
-	return clientOf(t, srv, m, m.device)
+	return dialed(t, webTo(t, srv), m, m.device)
 }
 
-// again makes a client of the same device, as after a restart of its program.
-func (c *client) again(srv *whatsapptest.Server) *client {
-	c.t.Helper()
-	return clientOf(c.t, srv, c.store, c.store.reopen())
-}
-
-func clientOf(t *testing.T, srv *whatsapptest.Server, m *memStore, device *store.Device) *client {
+// webTo returns an HTTP client that reaches srv whatever it dials.
+func webTo(t *testing.T, srv *whatsapptest.Server) *http.Client {
 	t.Helper()
 	transport, err := whatsapptest.NewTransport(srv.URL(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return dialed(t, &http.Client{Transport: transport}, m, device)
+	return &http.Client{Transport: transport}
+}
+
+// again makes a client of the same device, as after a restart of its program.
+func (c *client) again() *client {
+	c.t.Helper()
+	return dialed(c.t, c.web, c.store, c.store.reopen())
 }
 
 func dialed(t *testing.T, web *http.Client, m *memStore, device *store.Device) *client {
@@ -107,7 +109,7 @@ func dialed(t *testing.T, web *http.Client, m *memStore, device *store.Device) *
 	if testing.Verbose() && os.Getenv("WHATSAPPTEST_LOG") != "" {
 		log = waLog.Stdout(t.Name(), "DEBUG", false)
 	}
-	c := &client{Client: whatsmeow.NewClient(device, log), t: t, store: m, change: make(chan struct{})}
+	c := &client{Client: whatsmeow.NewClient(device, log), t: t, store: m, web: web, change: make(chan struct{})}
 	c.SetWebsocketHTTPClient(web)
 	c.SetPreLoginHTTPClient(web)
 	c.SetMediaHTTPClient(web)

@@ -16,9 +16,13 @@ import (
 // listened to.
 const takeoverTime = time.Second
 
-// farewellTime is left between the last stanza and the closing of a connection:
+// farewellTime is left between the last stanza and the end of a connection:
 // clients drop what they have read and not handled when they see the end.
 const farewellTime = 250 * time.Millisecond
+
+// restartTime is left to a client that is told to come back (515): it closes
+// the connection itself.
+const restartTime = 5 * time.Second
 
 // conn is one client's connection. One goroutine reads and handles, one writes.
 type conn struct {
@@ -66,9 +70,18 @@ type ending int
 const (
 	goOn    ending = iota
 	goodbye        // the server handles nothing more and closes the websocket soon
-	cut            // the server closes the connection without a word
+	restart        // the same, but the client is expected to do it
+	cut            // the server cuts the connection soon
 	gone           // the writer stops: the connection is over already
 )
+
+// grace is how long a connection stays open after its last stanza.
+func (e ending) grace() time.Duration {
+	if e == restart {
+		return restartTime
+	}
+	return farewellTime
+}
 
 // chat serves the websocket.
 func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
@@ -177,7 +190,7 @@ func (c *conn) send(n waBinary.Node) {
 
 // sendLast queues the connection's last stanza, if there is one, and what ends it.
 func (c *conn) sendLast(n *waBinary.Node, e ending) {
-	if e == goodbye {
+	if e == goodbye || e == restart {
 		c.superseded.Store(true)
 	}
 	if n != nil {
@@ -250,11 +263,12 @@ func (c *conn) write(item outItem) bool {
 		}
 	}
 	switch item.last {
-	case goodbye:
-		c.pause(farewellTime)
+	case goodbye, restart:
+		c.pause(item.last.grace())
 		c.ws.Close(websocket.StatusNormalClosure, "")
 		return false
 	case cut:
+		c.pause(item.last.grace())
 		c.gate.Close()
 		return false
 	}

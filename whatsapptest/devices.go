@@ -83,7 +83,7 @@ func (s *Server) unlink(d *device) {
 	delete(d.phone.devices, d.id)
 	s.state.touch()
 	if d.conn != nil {
-		d.conn.sendLast(streamError(401), goodbye)
+		d.conn.endStream(401)
 	}
 }
 
@@ -99,6 +99,15 @@ func (s *Server) unlinkSelf(c *conn, iq *waBinary.Node) *waBinary.Node {
 	c.superseded.Store(true)
 	c.timer = time.AfterFunc(takeoverTime, func() { c.gate.Close() })
 	return result(iq)
+}
+
+// endStream ends a connection with a stream error.
+func (c *conn) endStream(code int) {
+	if code == 515 {
+		c.sendLast(streamError(code), restart)
+		return
+	}
+	c.sendLast(streamError(code), goodbye)
 }
 
 // streamError is what ends a connection with a code. 401 says that the device

@@ -104,7 +104,9 @@ func (s *Server) AddFault(f Fault) (string, error) {
 	case Slow:
 		f.Code = cmp.Or(f.Code, 1000)
 	}
-	f.Expire = cmp.Or(f.Expire, 3600)
+	if f.Kind == Failure && f.Code == 402 {
+		f.Expire = cmp.Or(f.Expire, 3600)
+	}
 
 	active := &fault{Fault: f, left: f.Times}
 	if f.ForMs > 0 {
@@ -167,7 +169,7 @@ func (s *Server) strike(f *fault) {
 		case Drop:
 			c.gate.Close()
 		case StreamError:
-			c.sendLast(streamError(f.Code), goodbye)
+			c.endStream(f.Code)
 		case Stall, Blackhole:
 			f.hold(c)
 		default:

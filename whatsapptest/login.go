@@ -35,7 +35,8 @@ func (s *Server) login(c *conn, who *hello) {
 	number := strconv.FormatUint(who.payload.GetUsername(), 10)
 	if f := s.findFault(Refuse, number, true); f != nil {
 		f.use()
-		c.sendLast(nil, cut)
+		// Whatsmeow must have read a frame before the end, or it may miss the end.
+		c.sendLast(&waBinary.Node{Tag: "xmlstreamend"}, cut)
 		return
 	}
 	s.hold(c, number)
@@ -69,7 +70,7 @@ func (s *Server) login(c *conn, who *hello) {
 		c.sendLast(nil, cut)
 	default:
 		if f := s.takeFault(StreamError, number); f != nil {
-			c.sendLast(streamError(f.Code), goodbye)
+			c.endStream(f.Code)
 		}
 	}
 }

@@ -13,6 +13,16 @@ import (
 	"go.mau.fi/whatsmeow/util/keys"
 )
 
+// keyPool is shared by the clients: making 812 keys for each takes longer than
+// all else that the tests do.
+var keyPool = sync.OnceValue(func() []keys.KeyPair {
+	pool := make([]keys.KeyPair, 900)
+	for i := range pool {
+		pool[i] = *keys.NewKeyPair()
+	}
+	return pool
+})
+
 // memStore is what a whatsmeow client keeps, in memory. What is not defined here
 // is not kept.
 type memStore struct {
@@ -202,7 +212,8 @@ func (m *memStore) GetOrGenPreKeys(_ context.Context, count uint32) ([]*keys.Pre
 }
 
 func (m *memStore) makePreKey() *keys.PreKey {
-	key := keys.NewPreKey(m.nextPreKey)
+	pool := keyPool()
+	key := &keys.PreKey{KeyPair: pool[int(m.nextPreKey)%len(pool)], KeyID: m.nextPreKey}
 	m.preKeys[m.nextPreKey] = key
 	m.nextPreKey++
 	return key

@@ -229,7 +229,7 @@ func (s *Server) pairingAnswer(c *conn, n *waBinary.Node) {
 		if f := s.takeFault(StreamError, p.number); f != nil {
 			code = f.Code
 		}
-		c.sendLast(streamError(code), goodbye)
+		c.endStream(code)
 	}
 }
 

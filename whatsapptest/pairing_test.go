@@ -40,7 +40,7 @@ func TestScan_LinksAndLogsInAgain(t *testing.T) {
 
 	c.Disconnect()
 	poll(t, "the connection's end", func() bool { return srv.Stats().Connections == 0 })
-	again := c.again(srv)
+	again := c.again()
 	again.connect()
 	await[*events.Connected](again)
 	stats := srv.Stats()

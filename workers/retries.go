@@ -29,7 +29,12 @@ type retries struct {
 	connectedAt time.Time // of the current session; zero when it has not connected
 }
 
-func (r *retries) connected(now time.Time) { r.connectedAt, r.restarts = now, 0 }
+// connected notes that the session is live, from the first time that it says so.
+func (r *retries) connected(now time.Time) {
+	if r.connectedAt.IsZero() {
+		r.connectedAt, r.restarts = now, 0
+	}
+}
 
 // ended forgets the past if the session that ended had been well for long enough.
 func (r *retries) ended(now time.Time) {

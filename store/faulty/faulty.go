@@ -32,8 +32,9 @@ type When int
 const (
 	// Before: the call has no effect. Its error is ErrUnavailable unless Rule.Err is set.
 	Before When = iota
-	// After: the call has its effect, and its answer, good or bad, is lost. Its
-	// error is ErrUnknown (of a read ErrUnavailable) unless Rule.Err is set.
+	// After: the call succeeds, and its answer is lost. Its error is ErrUnknown (of
+	// a read ErrUnavailable) unless Rule.Err is set. A call that fails by itself,
+	// by a condition for example, does so.
 	After
 	// Late is of writes: the answer is lost at once (as with After), and the
 	// write is sent on only after the next write through this table, or by Settle.

@@ -85,7 +85,9 @@ func read(ctx context.Context, rule *Rule, send func() error) error {
 		}
 		return send()
 	case After:
-		send()
+		if err := send(); err != nil {
+			return err
+		}
 	}
 	return rule.end(store.ErrUnavailable)
 }
@@ -111,7 +113,9 @@ func (t *table) Write(ctx context.Context, ops ...store.Op) error {
 		}
 		return t.inner.Write(ctx, ops...)
 	case After:
-		t.inner.Write(ctx, ops...)
+		if err := t.inner.Write(ctx, ops...); err != nil {
+			return err
+		}
 		return rule.end(store.ErrUnknown)
 	case Late:
 		t.faults.keepLate(ops)

@@ -10,13 +10,17 @@ import (
 	"github.com/enlacehq/enlace/store/storetest"
 )
 
-func TestTable(t *testing.T) {
+func TestTable(t *testing.T) { storetest.Run(t, driver()) }
+
+func TestTable_WithFaults(t *testing.T) { storetest.Run(t, storetest.WithFaults(driver(), 1)) }
+
+func driver() storetest.Driver {
 	type origin struct {
 		path    string
 		options sqlite.Options
 	}
 	var origins sync.Map // of each table that Open gave
-	storetest.Run(t, storetest.Driver{
+	return storetest.Driver{
 		Open: func(t testing.TB, c storetest.Config) store.Table {
 			o := origin{filepath.Join(t.TempDir(), "enlace.db"), sqlite.Options{Now: c.Now, IndexDelay: c.IndexDelay}}
 			db := open(t, o.path, o.options)
@@ -32,7 +36,7 @@ func TestTable(t *testing.T) {
 			return open(t, known.(origin).path, known.(origin).options)
 		},
 		DelaysIndex: true,
-	})
+	}
 }
 
 func open(t testing.TB, path string, o sqlite.Options) *sqlite.DB {

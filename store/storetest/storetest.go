@@ -28,7 +28,8 @@ type Driver struct {
 	Open func(t testing.TB, c Config) store.Table
 	// Reopen, when not nil, closes a table of Open and opens what it has stored
 	// again. Nil means that the table ends with its process.
-	Reopen func(t testing.TB, table store.Table) store.Table
+	Reopen   func(t testing.TB, table store.Table) store.Table
+	retrying bool // the table resolves unknown outcomes itself
 	// DelaysIndex says that Config.IndexDelay is heeded; else the engine's index
 	// is as late as it likes, and the suite waits for it.
 	DelaysIndex bool
@@ -103,6 +104,12 @@ func Run(t *testing.T, d Driver) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			test.run(newEnv(t, d, 0))
+		})
+	}
+	if !d.retrying {
+		t.Run("UnknownOutcome", func(t *testing.T) {
+			t.Parallel()
+			testUnknownOutcome(newEnv(t, d, 0))
 		})
 	}
 	if d.DelaysIndex {

@@ -1,0 +1,129 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/http"
+	"net/url"
+	"sync"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	"go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/store/sqlstore"
+	"golang.org/x/sync/errgroup"
+	_ "modernc.org/sqlite" // the engine "sqlite"
+
+	"github.com/enlacehq/enlace/internal/bench/wire"
+)
+
+// fleet is the process's clients, on one database.
+type fleet struct {
+	server    *url.URL
+	container *sqlstore.Container
+	// web is shared by all clients: one for each would only make the baseline heavier.
+	web *http.Client
+
+	mu      sync.Mutex
+	clients []*whatsmeow.Client // kept: idle clients are what is measured
+}
+
+// openFleet opens whatsmeow's own store as durable as the product's: a write
+// that was answered survives a crash of the machine.
+// Not so when it is hasty.
+func openFleet(ctx context.Context, server *url.URL, path string, hasty bool) (*fleet, error) {
+	synchronous := "synchronous(FULL)"
+	if hasty {
+		synchronous = "synchronous(OFF)"
+	}
+	pragmas := url.Values{
+		"_pragma": {"journal_mode(WAL)", synchronous, "foreign_keys(1)", "busy_timeout(30000)"},
+		"_txlock": {"immediate"},
+	}
+	db, err := sql.Open("sqlite", "file:"+path+"?"+pragmas.Encode())
+	if err != nil {
+		return nil, err
+	}
+	// One connection: with more, writers wait for each other in SQLite's busy
+	// handler, which sleeps, and all of this is slower.
+	db.SetMaxOpenConns(1)
+	container := sqlstore.NewWithDB(db, "sqlite", nil)
+	if err := container.Upgrade(ctx); err != nil {
+		return nil, err
+	}
+	transport := &http.Transport{DisableKeepAlives: true}
+	return &fleet{
+		server: server, container: container,
+		web: &http.Client{Transport: rewrite{base: transport, host: server.Host}},
+	}, nil
+}
+
+func (f *fleet) do(ctx context.Context, command wire.Command) (wire.Answer, error) {
+	began := time.Now()
+	var answer wire.Answer
+	var err error
+	switch command.Do {
+	case wire.Link:
+		answer.Links, err = f.link(ctx, command)
+		answer.Count = len(answer.Links)
+	case wire.Restore:
+		answer.Count, err = f.restore(ctx)
+	default:
+		err = fmt.Errorf("no such command: %q", command.Do)
+	}
+	answer.Total = time.Since(began)
+	return answer, err
+}
+
+// link links new devices, some at a time.
+func (f *fleet) link(ctx context.Context, command wire.Command) ([]wire.Times, error) {
+	return wire.LinkAll(command.Count, command.Parallel, func(i int) (wire.Times, error) {
+		return f.linkOne(ctx, wire.Number(wire.RawRow, command.First+i))
+	})
+}
+
+func (f *fleet) linkOne(ctx context.Context, number string) (wire.Times, error) {
+	var t wire.Times
+	began := time.Now()
+	c := f.newClient(f.container.NewDevice())
+	if err := c.wa.ConnectContext(ctx); err != nil {
+		return t, err
+	}
+	code, err := c.code(ctx)
+	if err != nil {
+		return t, err
+	}
+	t.QR = time.Since(began)
+
+	began = time.Now()
+	if err := wire.Scan(ctx, http.DefaultClient, "http://"+f.server.Host, number, code); err != nil {
+		return t, err
+	}
+	if err := c.connected(ctx); err != nil {
+		return t, err
+	}
+	t.Scan = time.Since(began)
+	return t, nil
+}
+
+// restore connects every stored device, all at once.
+func (f *fleet) restore(ctx context.Context) (int, error) {
+	devices, err := f.container.GetAllDevices(ctx)
+	if err != nil {
+		return 0, err
+	}
+	var group errgroup.Group
+	for _, device := range devices {
+		group.Go(func() error { return f.restoreOne(ctx, device) })
+	}
+	return len(devices), group.Wait()
+}
+
+func (f *fleet) restoreOne(ctx context.Context, device *store.Device) error {
+	c := f.newClient(device)
+	if err := c.wa.ConnectContext(ctx); err != nil {
+		return err
+	}
+	return c.connected(ctx)
+}
