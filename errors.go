@@ -26,6 +26,7 @@ const (
 	CodeMessageNotFound      Code = "message_not_found"      // no such message in this channel, or not kept any more
 	CodeNotCancellable       Code = "not_cancellable"        // the message is on its way, or has ended
 	CodeIdempotencyKeyReused Code = "idempotency_key_reused" // with another body
+	CodeRecipientIsSender    Code = "recipient_is_sender"    // a channel does not write to its own number
 	CodeUnsupportedByType    Code = "unsupported_by_type"    // channels of this type cannot do that
 	CodeInvalidCursor        Code = "invalid_cursor"         // not a cursor
 	CodeCursorGone           Code = "cursor_gone"            // a cursor of another generation, or past what is kept

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/enlacehq/enlace"
@@ -14,11 +15,29 @@ import (
 // Incoming is something that the account received, or that its own phone sent.
 type Incoming struct {
 	Event enlace.EventName
-	// Identity names the message: its chat, its sender without the device, and its
-	// id. A message whose identity is in the newest events is not appended again.
-	Identity string
+	// Identity names the message: one whose identity is in the newest events is not
+	// appended again.
+	Identity Identity
 	// Data is the event's data, in the shapes of the Cloud API.
 	Data json.RawMessage
+}
+
+// Identity names a message that was received or that the own phone sent. Ids are
+// the sender's choice: two senders may choose the same.
+type Identity struct {
+	Chat   string // a JID
+	Sender string // a JID without the device
+	ID     string
+}
+
+func (i Identity) String() string { return i.Chat + " " + i.Sender + " " + i.ID }
+
+func parseIdentity(s string) (Identity, bool) {
+	parts := strings.SplitN(s, " ", 3)
+	if len(parts) != 3 {
+		return Identity{}, false
+	}
+	return Identity{Chat: parts[0], Sender: parts[1], ID: parts[2]}, true
 }
 
 // seenEvents is how many of the newest events a message is looked for in.
@@ -83,28 +102,29 @@ func (o *Owner) Received(ctx context.Context, in Incoming) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	hash := hashIdentity(in.Identity)
+	identity := in.Identity.String()
+	hash := hashIdentity(identity)
 	if ids.seen[hash] {
 		return false, nil
 	}
 	var more []Op
-	if m, known := ids.unavailable[in.Identity]; known {
+	if m, known := ids.unavailable[identity]; known {
 		if !m.open {
 			return false, nil
 		}
-		resolved, err := o.marker(in.Identity, false, VersionIs(m.version))
+		resolved, err := o.marker(identity, false, VersionIs(m.version))
 		if err != nil {
 			return false, err
 		}
 		more = append(more, resolved)
 	}
-	if err := o.append(ctx, eventItem{Event: in.Event, Data: in.Data, Identity: in.Identity}, more...); err != nil {
+	if err := o.append(ctx, eventItem{Event: in.Event, Data: in.Data, Identity: identity}, more...); err != nil {
 		o.ids = nil // it may be there all the same: look again
 		return false, err
 	}
 	ids.add(hash)
 	if len(more) > 0 {
-		ids.unavailable[in.Identity] = marker{version: ids.unavailable[in.Identity].version + 1}
+		ids.unavailable[identity] = marker{version: ids.unavailable[identity].version + 1}
 	}
 	return true, nil
 }
@@ -118,10 +138,11 @@ func (o *Owner) Unavailable(ctx context.Context, in Incoming) error {
 	if err != nil {
 		return err
 	}
-	if _, known := ids.unavailable[in.Identity]; known || ids.seen[hashIdentity(in.Identity)] {
+	identity := in.Identity.String()
+	if _, known := ids.unavailable[identity]; known || ids.seen[hashIdentity(identity)] {
 		return nil
 	}
-	open, err := o.marker(in.Identity, true, Absent)
+	open, err := o.marker(identity, true, Absent)
 	if err != nil {
 		return err
 	}
@@ -129,7 +150,7 @@ func (o *Owner) Unavailable(ctx context.Context, in Incoming) error {
 		o.ids = nil
 		return err
 	}
-	ids.unavailable[in.Identity] = marker{open: true, version: 1}
+	ids.unavailable[identity] = marker{open: true, version: 1}
 	return nil
 }
 

@@ -90,6 +90,9 @@ func (s *Store) tryPost(ctx context.Context, company, channelID, chat string, re
 	if !r.takes() {
 		return enlace.Message{}, notActive(r)
 	}
+	if chat == r.PhoneNumber || chat == r.LID+"@lid" {
+		return enlace.Message{}, enlace.Errorf(enlace.CodeRecipientIsSender, "the message is addressed to the channel's own number")
+	}
 	if r.IDKey == nil {
 		// Written by a program that sent no messages yet.
 		if err := s.giveIDKey(ctx, r, version); err != nil {

@@ -350,13 +350,19 @@ func TestOutbox_IsReadFromWhereNothingWaitsBefore(t *testing.T) {
 	}
 }
 
+// named makes an identity of "chat/sender/id", or of an id alone.
+func named(s string) store.Identity {
+	parts := strings.Split("chat/sender/"+s, "/")
+	return store.Identity{Chat: parts[len(parts)-3], Sender: parts[len(parts)-2], ID: parts[len(parts)-1]}
+}
+
 func TestReceived_OnceAndAfterARestartToo(t *testing.T) {
 	b := setup(t)
 	ctx := t.Context()
 	o := b.active("")
 	receive := func(o *store.Owner, identity string) bool {
 		t.Helper()
-		appended, err := o.Received(ctx, store.Incoming{Event: enlace.EventMessageReceived, Identity: identity, Data: json.RawMessage(`{}`)})
+		appended, err := o.Received(ctx, store.Incoming{Event: enlace.EventMessageReceived, Identity: named(identity), Data: json.RawMessage(`{}`)})
 		b.ok(err)
 		return appended
 	}
@@ -368,7 +374,7 @@ func TestReceived_OnceAndAfterARestartToo(t *testing.T) {
 	if receive(next, "chat/sender/2") || !receive(next, "chat/sender/3") {
 		t.Error("the next owner does not know what was seen")
 	}
-	if _, err := o.Received(ctx, store.Incoming{Event: enlace.EventMessageReceived, Identity: "x", Data: json.RawMessage(`{}`)}); !errors.Is(err, store.ErrNotOwner) {
+	if _, err := o.Received(ctx, store.Incoming{Event: enlace.EventMessageReceived, Identity: named("x"), Data: json.RawMessage(`{}`)}); !errors.Is(err, store.ErrNotOwner) {
 		t.Errorf("the old owner's append: %v, want ErrNotOwner", err)
 	}
 	if n := len(b.events(o.ChannelID())); n != 3+3+1+1 {
@@ -380,12 +386,12 @@ func TestReceived_ForgetsWhatIsOlderThanFiveHundred(t *testing.T) {
 	b := setup(t)
 	o := b.active("")
 	for i := range 501 {
-		if ok, err := o.Received(t.Context(), store.Incoming{Event: enlace.EventMessageReceived, Identity: fmt.Sprint(i), Data: json.RawMessage(`{}`)}); err != nil || !ok {
+		if ok, err := o.Received(t.Context(), store.Incoming{Event: enlace.EventMessageReceived, Identity: named(fmt.Sprint(i)), Data: json.RawMessage(`{}`)}); err != nil || !ok {
 			t.Fatal(ok, err)
 		}
 	}
 	for identity, again := range map[string]bool{"1": false, "500": false, "0": true} {
-		if ok, err := o.Received(t.Context(), store.Incoming{Event: enlace.EventMessageReceived, Identity: identity, Data: json.RawMessage(`{}`)}); err != nil || ok != again {
+		if ok, err := o.Received(t.Context(), store.Incoming{Event: enlace.EventMessageReceived, Identity: named(identity), Data: json.RawMessage(`{}`)}); err != nil || ok != again {
 			t.Errorf("message %s appended again: %v, %v, want %v", identity, ok, err, again)
 		}
 	}
@@ -395,7 +401,7 @@ func TestUnavailable_IsResolvedByWhicheverComesFirst(t *testing.T) {
 	b := setup(t)
 	ctx := t.Context()
 	o := b.active("")
-	in := store.Incoming{Event: enlace.EventMessageUnavailable, Identity: "chat/sender/1", Data: json.RawMessage(`{}`)}
+	in := store.Incoming{Event: enlace.EventMessageUnavailable, Identity: named("chat/sender/1"), Data: json.RawMessage(`{}`)}
 	b.ok(o.Unavailable(ctx, in))
 	b.ok(o.Unavailable(ctx, in))
 	rival := b.rival()
@@ -405,7 +411,7 @@ func TestUnavailable_IsResolvedByWhicheverComesFirst(t *testing.T) {
 		t.Fatalf("the resend: %v, %v", ok, err)
 	}
 	for i := range 600 { // until it is no longer among the newest events
-		_, err := o.Received(ctx, store.Incoming{Event: enlace.EventMessageReceived, Identity: fmt.Sprint("later", i), Data: json.RawMessage(`{}`)})
+		_, err := o.Received(ctx, store.Incoming{Event: enlace.EventMessageReceived, Identity: named(fmt.Sprint("later", i)), Data: json.RawMessage(`{}`)})
 		b.ok(err)
 	}
 	if ok, err := o.Received(ctx, in); err != nil || ok {
@@ -418,4 +424,32 @@ func TestUnavailable_IsResolvedByWhicheverComesFirst(t *testing.T) {
 	if count[enlace.EventMessageUnavailable] != 1 || count[enlace.EventMessageReceived] != 601 {
 		t.Errorf("events %v", count)
 	}
+}
+
+func TestMarkRead_FindsTheMessage(t *testing.T) {
+	b := setup(t)
+	ctx := t.Context()
+	o := b.active("")
+	_, err := o.Received(ctx, store.Incoming{Event: enlace.EventMessageReceived, Identity: named("g@g.us/s@lid/ABC"), Data: json.RawMessage(`{}`)})
+	b.ok(err)
+	seq := b.events(o.ChannelID())[3].Seq
+	for _, given := range []int64{0, seq} {
+		b.ok(b.MarkRead(ctx, "acme", o.ChannelID(), "ABC", given, true))
+		commands := b.commands(o)
+		if want := (store.MarkRead{Identity: named("g@g.us/s@lid/ABC"), Typing: true}); len(commands) != 1 || *commands[0].Mark != want {
+			t.Fatalf("commands %+v", commands)
+		}
+		b.ok(o.Done(ctx, commands[0]))
+	}
+	b.wantCode(b.MarkRead(ctx, "acme", o.ChannelID(), "XYZ", 0, false), enlace.CodeMessageNotFound)
+	b.wantCode(b.MarkRead(ctx, "acme", o.ChannelID(), "ABC", 1, false), enlace.CodeMessageNotFound)
+	b.ok(o.Inactive(ctx, enlace.ReasonDisconnected))
+	b.wantCode(b.MarkRead(ctx, "acme", o.ChannelID(), "ABC", 0, false), enlace.CodeChannelNotActive)
+}
+
+func TestPostMessage_NotToItself(t *testing.T) {
+	b := setup(t)
+	o := b.active("")
+	_, err := b.PostMessage(t.Context(), "acme", o.ChannelID(), store.PostRequest{Message: text("+1 555 0100", "x")})
+	b.wantCode(err, enlace.CodeRecipientIsSender)
 }

@@ -41,10 +41,8 @@ type Command struct {
 
 // MarkRead asks for a received message to be marked as read.
 type MarkRead struct {
-	MessageID string `json:"messageId"`
-	Chat      string `json:"chat"`
-	Sender    string `json:"sender"`
-	Typing    bool   `json:"typing,omitempty"` // and show that an answer is being written
+	Identity
+	Typing bool `json:"typing,omitempty"` // and show that an answer is being written
 }
 
 // outboxItem is an entry of an outbox as it is stored.

@@ -314,7 +314,7 @@ func (c *client) Send(_ context.Context, m *store.Outbound) (time.Time, error) {
 }
 
 func (c *client) MarkRead(_ context.Context, mark store.MarkRead) error {
-	c.phone.read(func(p *phone) { p.wire = append(p.wire, "read "+mark.MessageID) })
+	c.phone.read(func(p *phone) { p.wire = append(p.wire, "read "+mark.ID) })
 	return nil
 }
 
