@@ -26,8 +26,9 @@ func TestLifecycle_AsksTheOwnerAndAnswersTheChannel(t *testing.T) {
 			if got := a.wantsHeader("Cache-Control", "private, no-store").channel(); got.ID != c.ID || got.Status != enlace.Active {
 				t.Errorf("want the channel as it is, got %s", a.body)
 			}
-			commands, err := owner.Commands(t.Context())
+			waiting, err := owner.Waiting(t.Context())
 			b.must(err)
+			commands := waiting.Commands
 			if len(commands) != 1 || commands[0].Kind != test.kind {
 				t.Errorf("want one command %s, got %v", test.kind, commands)
 			}

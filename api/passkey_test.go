@@ -22,8 +22,9 @@ func TestPasskey_AnswerReachesTheOwnerSealed(t *testing.T) {
 		"response":{"clientDataJSON":"Y2xpZW50","authenticatorData":"YXV0aA","signature":"` + signature + `","userHandle":"dXNlcg"}}`
 	b.post(pathOf(c)+"/passkey", answer).wants(http.StatusAccepted).wantsHeader("Cache-Control", "private, no-store")
 
-	commands, err := owner.Commands(t.Context())
+	waiting, err := owner.Waiting(t.Context())
 	b.must(err)
+	commands := waiting.Commands
 	if len(commands) != 1 || commands[0].Kind != store.CommandPasskey {
 		t.Fatalf("want the answer in the outbox, got %v", commands)
 	}
@@ -48,8 +49,9 @@ func TestPasskey_ConfirmationReachesTheOwner(t *testing.T) {
 	owner := b.own(c)
 	b.must(owner.ShowPasskey(t.Context(), enlace.Passkey{Code: "ABCD-EFGH", ExpiresAt: time.Now().Add(time.Minute)}))
 	b.post(pathOf(c)+"/passkey/confirm", "").wants(http.StatusAccepted)
-	commands, err := owner.Commands(t.Context())
+	waiting, err := owner.Waiting(t.Context())
 	b.must(err)
+	commands := waiting.Commands
 	if len(commands) != 1 || commands[0].Kind != store.CommandPasskeyConfirm {
 		t.Errorf("want the confirmation in the outbox, got %v", commands)
 	}

@@ -126,8 +126,8 @@ func TestOpenAPI_EveryOperationIsDescribed(t *testing.T) {
 			}
 		}
 	}
-	if len(ids) != 15 {
-		t.Errorf("want 15 operations, got %d", len(ids))
+	if len(ids) != 20 {
+		t.Errorf("want 20 operations, got %d", len(ids))
 	}
 }
 
@@ -174,8 +174,8 @@ func TestOpenAPI_RequestsRefuseUnknownFields(t *testing.T) {
 			}
 		}
 	}
-	if checked != 3 {
-		t.Errorf("want three operations with a body, got %d", checked)
+	if checked != 5 {
+		t.Errorf("want five operations with a body, got %d", checked)
 	}
 }
 

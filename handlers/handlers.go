@@ -41,6 +41,7 @@ func Register(api huma.API, config Config) {
 	h.registerQR(api)
 	h.registerPasskey(api)
 	h.registerEvents(api)
+	h.registerMessages(api)
 	h.registerKeys(api)
 	h.registerHealth(api)
 	describe(api.OpenAPI().Components.Schemas)

@@ -54,6 +54,7 @@ const (
 	tagChannels = "channels"
 	tagLinking  = "linking"
 	tagEvents   = "events"
+	tagMessages = "messages"
 	tagKeys     = "keys"
 	tagService  = "service"
 )

@@ -67,6 +67,41 @@ var members = map[string]map[string]member{
 		"data":      {doc: "An object that depends on the event. Of channel events: the channel's members that changed, with status always among them, and null for one that went.", object: true},
 		"cursor":    {doc: "On feeds that merge several logs: where to go on after this event."},
 	},
+	"Message": {
+		"id":         {doc: "Begins with msg_.", example: "msg_4f"},
+		"whatsappId": {doc: "WhatsApp's id of the message, chosen before it is sent.", example: "3EB0C767D097B7C7C03012"},
+		"channelId":  {doc: "The channel that sends it.", example: "ch_2x7c9k4m0q8v5t1w3z6y"},
+		"direction":  {doc: "Always out: received messages are in the channel's events.", example: "out"},
+		"message":    {doc: "As it was posted."},
+		"status":     {doc: "queued, sending, sent, delivered, read, played; or failed. It moves forward only.", example: enlace.Sent, enum: []any{enlace.Queued, enlace.Sending, enlace.Sent, enlace.Delivered, enlace.Read, enlace.Played, enlace.MessageFailed}},
+		"statuses":   {doc: "Each step, and when."},
+		"error":      {doc: "Why it failed."},
+		"createdAt":  {doc: "When it was posted."},
+		"expiresAt":  {doc: "When it fails if it is still queued."},
+	},
+	"StatusChange": {
+		"status": {doc: "As the message's status.", example: enlace.Sent},
+		"at":     {doc: "When it was reached."},
+	},
+	"MessageError": {
+		"code":    {doc: "expired, cancelled, outcome_unknown, recipient_not_on_whatsapp, refused_by_whatsapp, channel_not_active.", example: enlace.CodeExpired},
+		"message": {doc: "One sentence."},
+	},
+	"Outgoing": {
+		"messaging_product": {doc: "whatsapp, if anything."},
+		"recipient_type":    {doc: "individual or group."},
+		"to":                {doc: "As it was posted.", example: "+14155550123"},
+		"type":              {doc: "text.", example: enlace.TypeText},
+		"text":              {doc: "The content of type text."},
+		"context":           {doc: "The message that it answers."},
+	},
+	"Text": {
+		"body":        {doc: "The text.", example: "Your order is on its way."},
+		"preview_url": {doc: "As it was posted."},
+	},
+	"ReplyTo": {
+		"message_id": {doc: "Its id.", example: "3EB0C767D097B7C7C030"},
+	},
 	"APIKey": keyMembers,
 	"NewKey": keyMembers,
 }

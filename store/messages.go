@@ -15,7 +15,6 @@ import (
 // How long messages wait and are kept.
 const (
 	DefaultTTL     = 24 * time.Hour      // a message that is still queued then fails
-	MaxTTL         = 14 * 24 * time.Hour // the longest that a caller may ask for
 	messageLife    = 30 * 24 * time.Hour // a message and its statuses can be read so long
 	contentLife    = 14 * 24 * time.Hour // and sent again so long
 	idempotentLife = 24 * time.Hour

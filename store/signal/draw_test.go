@@ -117,7 +117,7 @@ func drawNextSession(t *rapid.T, before []byte) *record.SessionStructure {
 func drawSenderKey(t *rapid.T) *grouprecord.SenderKeyStructure {
 	r := drawRand(t, nil)
 	key := &grouprecord.SenderKeyStructure{SenderKeyStates: []*grouprecord.SenderKeyStateStructure{}}
-	for range 1+r.IntN(5) {
+	for range 1 + r.IntN(5) {
 		state := &grouprecord.SenderKeyStateStructure{
 			Keys: []*ratchet.SenderMessageKeyStructure{}, KeyID: r.Uint32(), SigningKeyPublic: drawPublic(r),
 			SenderChainKey: &ratchet.SenderChainKeyStructure{Iteration: r.Uint32(), ChainKey: drawBytes(r, 32)},
