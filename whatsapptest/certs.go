@@ -14,17 +14,17 @@ import (
 // that a fake clock may run far.
 const certsEnd = 4102444800
 
-// identity is who the server is: the root key that its clients trust, its
+// serverKeys are who the server is: the root key that its clients trust, its
 // static Noise key, and the certificates that join them.
-type identity struct {
+type serverKeys struct {
 	root   *ecdh.PrivateKey
 	static *ecdh.PrivateKey
 	chain  []byte // marshalled waCert.CertChain
 }
 
-// newIdentity makes an identity of two private keys; keys that are nil are made.
-func newIdentity(root, static []byte) (*identity, error) {
-	id := new(identity)
+// newServerKeys makes them of two private keys; keys that are nil are made.
+func newServerKeys(root, static []byte) (*serverKeys, error) {
+	id := new(serverKeys)
 	var err error
 	if id.root, err = privateKey(root); err != nil {
 		return nil, fmt.Errorf("root key: %w", err)

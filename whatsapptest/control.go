@@ -18,10 +18,18 @@ POST   /phones/{number}/scan       {"qr"}        Scan; 200 {"device"} or 202 {"p
 POST   /phones/{number}/link       {"code"}      Link; the same
 POST   /phones/{number}/passkey    WebAuthn question   AnswerPasskey; 200 the answer
 GET    /phones/{number}                          Phone
-PUT    /phones/{number}            {"passkey"?, "absent"?}   SetPhone
+PUT    /phones/{number}            PhoneSettings SetPhone; 200 the phone
+POST   /phones/{number}/reinstall                Reinstall; 204
 GET    /phones/{number}/devices                  Devices; 200 {"devices": [...]}
 DELETE /phones/{number}/devices/{device}         Unlink; 204
 POST   /phones/{number}/online     {"online"}    SetOnline; 204
+POST   /phones/{number}/messages   Outgoing: {"to", "text", "group"?, …}   Send; 201 {"id"}
+GET    /phones/{number}/messages                 Messages; 200 {"messages": [...], "sent": [...]}
+POST   /phones/{number}/release    {"ids"?}      Release; 204
+POST   /phones/{number}/read       {"ids", "played"?}   MarkRead, MarkPlayed; 204
+GET    /phones/{number}/receipts                 Receipts; 200 {"receipts": [...]}
+GET    /phones/{number}/chatstates               ChatStates; 200 {"chatStates": [...]}
+POST   /groups                     {"members", "subject"?}   CreateGroup; 201 {"id"}
 POST   /faults                     Fault         AddFault; 201 {"id"}
 GET    /faults                                   Faults; 200 {"faults": [...]}
 DELETE /faults/{id}                              RemoveFault; 204
@@ -31,6 +39,9 @@ GET    /stats                                    Stats
 GET    /                                         the version page that clients read
 `
 
+// controlCall does a call and returns the HTTP status and the body of the answer.
+type controlCall func(r *http.Request) (status int, answer any, err error)
+
 // routes is everything that the listener serves.
 func (s *Server) routes() *http.ServeMux {
 	mux := http.NewServeMux()
@@ -38,16 +49,19 @@ func (s *Server) routes() *http.ServeMux {
 	mux.HandleFunc("GET /{$}", s.versionPage)
 	mux.HandleFunc("GET /sw.js", s.versionPage)
 
-	control := func(pattern string, call func(r *http.Request) (status int, answer any, err error)) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			r.Body = http.MaxBytesReader(w, r.Body, controlMax)
-			status, answer, err := call(r)
-			if err != nil {
-				status, answer = refused(err)
-			}
-			reply(w, status, answer)
-		})
+	limited := func(limit int64) func(pattern string, call controlCall) {
+		return func(pattern string, call controlCall) {
+			mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+				r.Body = http.MaxBytesReader(w, r.Body, limit)
+				status, answer, err := call(r)
+				if err != nil {
+					status, answer = refused(err)
+				}
+				reply(w, status, answer)
+			})
+		}
 	}
+	control, file := limited(controlMax), limited(mediaMax)
 	control("POST /phones/{number}/scan", s.scanCall)
 	control("POST /phones/{number}/link", s.linkCall)
 	control("POST /phones/{number}/passkey", s.passkeyCall)
@@ -56,12 +70,24 @@ func (s *Server) routes() *http.ServeMux {
 	control("GET /phones/{number}/devices", s.devicesCall)
 	control("DELETE /phones/{number}/devices/{device}", s.unlinkCall)
 	control("POST /phones/{number}/online", s.onlineCall)
+	control("POST /phones/{number}/reinstall", s.reinstallCall)
+	control("POST /phones/{number}/messages", s.sendCall)
+	control("GET /phones/{number}/messages", s.messagesCall)
+	control("POST /phones/{number}/release", s.releaseCall)
+	control("POST /phones/{number}/read", s.readCall)
+	control("GET /phones/{number}/receipts", s.receiptsCall)
+	control("GET /phones/{number}/chatstates", s.chatStatesCall)
+	control("POST /groups", s.groupCall)
 	control("POST /faults", s.addFaultCall)
 	control("GET /faults", s.faultsCall)
 	control("DELETE /faults/{id}", s.removeFaultCall)
 	control("GET /version", func(*http.Request) (int, any, error) { return http.StatusOK, s.Version(), nil })
 	control("PUT /version", s.setVersionCall)
 	control("GET /stats", func(*http.Request) (int, any, error) { return http.StatusOK, s.Stats(), nil })
+	// Files, as WhatsApp's clients fetch, send and delete them.
+	mux.HandleFunc("GET /media/{id}", s.download)
+	file("POST /mms/{kind}/{token}", s.upload)
+	file("DELETE /mms/{kind}/{token}", func(*http.Request) (int, any, error) { return http.StatusNoContent, nil, nil })
 	control("/", func(*http.Request) (int, any, error) {
 		return 0, nil, notFound("no_route", "there is no such call")
 	})
@@ -72,7 +98,7 @@ func (s *Server) scanCall(r *http.Request) (int, any, error) {
 	var in struct {
 		QR string `json:"qr"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := readBody(r, &in); err != nil {
 		return 0, nil, err
 	}
 	linked, err := s.Scan(r.Context(), r.PathValue("number"), in.QR)
@@ -83,7 +109,7 @@ func (s *Server) linkCall(r *http.Request) (int, any, error) {
 	var in struct {
 		Code string `json:"code"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := readBody(r, &in); err != nil {
 		return 0, nil, err
 	}
 	linked, err := s.Link(r.Context(), r.PathValue("number"), in.Code)
@@ -113,7 +139,7 @@ func (s *Server) phoneCall(r *http.Request) (int, any, error) {
 
 func (s *Server) setPhoneCall(r *http.Request) (int, any, error) {
 	var in PhoneSettings
-	if err := read(r, &in); err != nil {
+	if err := readBody(r, &in); err != nil {
 		return 0, nil, err
 	}
 	p, err := s.SetPhone(r.PathValue("number"), in)
@@ -137,7 +163,7 @@ func (s *Server) onlineCall(r *http.Request) (int, any, error) {
 	var in struct {
 		Online *bool `json:"online"`
 	}
-	if err := read(r, &in); err != nil {
+	if err := readBody(r, &in); err != nil {
 		return 0, nil, err
 	}
 	if in.Online == nil {
@@ -148,7 +174,7 @@ func (s *Server) onlineCall(r *http.Request) (int, any, error) {
 
 func (s *Server) addFaultCall(r *http.Request) (int, any, error) {
 	var in Fault
-	if err := read(r, &in); err != nil {
+	if err := readBody(r, &in); err != nil {
 		return 0, nil, err
 	}
 	id, err := s.AddFault(in)
@@ -165,14 +191,14 @@ func (s *Server) removeFaultCall(r *http.Request) (int, any, error) {
 
 func (s *Server) setVersionCall(r *http.Request) (int, any, error) {
 	var in Version
-	if err := read(r, &in); err != nil {
+	if err := readBody(r, &in); err != nil {
 		return 0, nil, err
 	}
 	return http.StatusNoContent, nil, s.SetVersion(in)
 }
 
-// read reads a call's body.
-func read(r *http.Request, into any) error {
+// readBody reads a call's body.
+func readBody(r *http.Request, into any) error {
 	dec := json.NewDecoder(r.Body)
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(into); err != nil {

@@ -80,11 +80,16 @@ func (s *Server) Unlink(number string, id int) error {
 
 // unlink forgets a device and tells it, if it is connected.
 func (s *Server) unlink(d *device) {
-	delete(d.phone.devices, d.id)
-	s.state.touch()
+	s.removeDevice(d)
 	if d.conn != nil {
 		d.conn.endStream(401)
 	}
+}
+
+func (s *Server) removeDevice(d *device) {
+	delete(d.phone.devices, d.id)
+	s.state.touch()
+	s.devicesChanged(d.phone, "remove", d.id)
 }
 
 // unlinkSelf is a device's own wish to be unlinked. It closes the connection
@@ -94,8 +99,7 @@ func (s *Server) unlinkSelf(c *conn, iq *waBinary.Node) *waBinary.Node {
 	if address(&child, "jid").Device != c.device.id {
 		return iqError(iq, 403, "forbidden")
 	}
-	delete(c.phone.devices, c.device.id)
-	s.state.touch()
+	s.removeDevice(c.device)
 	c.superseded.Store(true)
 	c.timer = time.AfterFunc(takeoverTime, func() { c.gate.Close() })
 	return result(iq)
@@ -125,6 +129,3 @@ func streamError(code int) *waBinary.Node {
 	}
 	return &n
 }
-
-// devicesChanged tells those who know a phone's device list that it has changed.
-func (s *Server) devicesChanged(p *phone) {}

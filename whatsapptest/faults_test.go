@@ -267,8 +267,8 @@ func TestSlow_DelaysEachStanza(t *testing.T) {
 		c.link(srv, "15550001111")
 		fault(t, srv, whatsapptest.Fault{Kind: whatsapptest.Slow, Code: 700})
 		begin := time.Now()
-		if _, err := c.GetBlocklist(t.Context()); err == nil {
-			t.Error("an empty answer was taken for a blocklist")
+		if _, err := c.GetBlocklist(t.Context()); err != nil {
+			t.Error(err)
 		}
 		if took := time.Since(begin); took != 700*time.Millisecond {
 			t.Errorf("the answer took %v, want 700ms", took)

@@ -102,7 +102,12 @@ func (g *gate) Read(p []byte) (int, error) {
 		g.mu.Unlock()
 		if lost {
 			g.wait(change, deadline)
-			continue
+			select {
+			case <-g.closed:
+				return 0, net.ErrClosed
+			default:
+				continue
+			}
 		}
 
 		n, err := g.Conn.Read(p)

@@ -11,9 +11,18 @@ import (
 func (s *Server) handle(c *conn, n *waBinary.Node) {
 	s.mu.Lock()
 	s.stats.stanzas++
-	switch n.Tag {
-	case "iq":
+	switch {
+	case n.Tag == "iq":
 		s.handleIQ(c, n)
+	case c.device == nil:
+	case n.Tag == "message":
+		s.handleMessage(c, n)
+	case n.Tag == "receipt":
+		s.handleReceipt(c, n)
+	case n.Tag == "ack":
+		s.handleAck(c, n)
+	case n.Tag == "chatstate":
+		s.handleChatState(c, n)
 	}
 	s.mu.Unlock()
 	if err := s.keepNow(); err != nil {
@@ -41,6 +50,9 @@ func (s *Server) handleIQ(c *conn, n *waBinary.Node) {
 func (s *Server) answer(c *conn, n *waBinary.Node) *waBinary.Node {
 	child := only(n)
 	space := text(n, "xmlns")
+	if space == "w:g2" && c.device != nil {
+		return s.answerGroup(c, n, &child)
+	}
 	if c.device == nil {
 		if space == "md" {
 			return s.answerPairing(c, n, &child)
@@ -55,6 +67,18 @@ func (s *Server) answer(c *conn, n *waBinary.Node) *waBinary.Node {
 		return s.uploadPreKeys(c, n)
 	case "encrypt digest":
 		return result(n, element("digest", nil, nil))
+	case "encrypt key":
+		return s.answerBundles(n, &child)
+	case "usync usync":
+		return s.answerUsync(c, n, &child)
+	case "w:m media_conn":
+		return result(n, mediaConn())
+	case "w:profile:picture picture":
+		return iqError(n, 404, "item-not-found")
+	case "blocklist ":
+		return result(n, element("list", waBinary.Attrs{"dhash": "none"}, nil))
+	case "privacy privacy":
+		return result(n, privacySettings())
 	case "passive active":
 		c.send(*result(n))
 		s.activate(c)
@@ -63,6 +87,15 @@ func (s *Server) answer(c *conn, n *waBinary.Node) *waBinary.Node {
 		return s.unlinkSelf(c, n)
 	}
 	return result(n)
+}
+
+// privacySettings say that everybody may see everything.
+func privacySettings() waBinary.Node {
+	var list []waBinary.Node
+	for _, name := range []string{"readreceipts", "last", "status", "profile", "groupadd", "online", "calladd"} {
+		list = append(list, element("category", waBinary.Attrs{"name": name, "value": "all"}, nil))
+	}
+	return element("privacy", nil, list)
 }
 
 // result answers a question.

@@ -56,6 +56,7 @@ func (s *Server) login(c *conn, who *hello) {
 
 	s.takeOver(d)
 	c.phone, c.device, d.conn = p, d, c
+	d.forget()
 	s.stats.logins++
 	s.log.Debug("login", "device", d.id)
 	c.send(element("success", waBinary.Attrs{
@@ -95,11 +96,6 @@ func (s *Server) overlap() {
 	s.mu.Lock()
 	s.stats.overlaps++
 	s.mu.Unlock()
-}
-
-// activate lets a device's messages flow.
-func (s *Server) activate(c *conn) {
-	c.active = true
 }
 
 // failure is the answer to a login that is refused. expire, in seconds, goes

@@ -101,7 +101,7 @@ type hello struct {
 // respond does the server's part of Noise XX: it reads the client's ephemeral
 // key, answers with its own, its static key and the certificates, and reads
 // who the client is.
-func respond(in *frameReader, write func([]byte) error, id *identity) (*hello, error) {
+func respond(in *frameReader, write func([]byte) error, id *serverKeys) (*hello, error) {
 	header, err := in.header()
 	if err != nil {
 		return nil, err

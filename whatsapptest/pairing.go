@@ -153,10 +153,11 @@ func (s *Server) succeed(c *conn, advSecret []byte) {
 		identity:     pairing.identity,
 		registration: pairing.registration,
 		signed:       pairing.signed,
+		keyIndex:     p.keyIndex,
 		platform:     "android",
 		linkedAt:     time.Now().UTC().Truncate(time.Second),
 	}
-	certified, err := certify(p.identity, p.keyIndex, pairing.identity, advSecret)
+	certified, err := certify(p.signal.identity, p.keyIndex, pairing.identity, advSecret)
 	if err != nil {
 		pairing.unclaim(err)
 		return
@@ -216,7 +217,7 @@ func (s *Server) pairingAnswer(c *conn, n *waBinary.Node) {
 	p.devices[pairing.device.id] = pairing.device
 	c.phone = p
 	s.state.touch()
-	s.devicesChanged(p)
+	s.devicesChanged(p, "add", pairing.device.id)
 	device := pairing.device.public()
 	pairing.finish(Linked{Device: &device}, nil)
 	s.endPairing(c)

@@ -143,7 +143,7 @@ func (s *Server) answerHello(c *conn, hello linkHello, wrapped []byte) (<-chan o
 		"from": types.ServerJID, "id": s.newID(), "type": "link_code_companion_reg", "t": time.Now().Unix(),
 	}, []waBinary.Node{element("link_code_companion_reg", waBinary.Attrs{"stage": "primary_hello"}, []waBinary.Node{
 		element("link_code_pairing_wrapped_primary_ephemeral_pub", nil, wrapped),
-		element("primary_identity_pub", nil, p.identity.PublicKey().Bytes()),
+		element("primary_identity_pub", nil, p.signal.identity.PublicKey().Bytes()),
 		element("link_code_pairing_ref", nil, []byte(hello.ref)),
 	})}))
 	return done, nil
@@ -190,7 +190,7 @@ func (h *linkHello) finish(p *pairing, wrapped []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	account := p.phone.identity
+	account := p.phone.signal.identity
 	if string(bundle[:32]) != string(p.identity[:]) || string(bundle[32:64]) != string(account.PublicKey().Bytes()) {
 		return nil, badRequest("bad_bundle", "the client's keys are not its own")
 	}

@@ -1,9 +1,9 @@
 package whatsapptest
 
 import (
-	"crypto/ecdh"
 	"crypto/sha256"
 	"encoding/binary"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"time"
@@ -11,18 +11,34 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
+// nobodysCode is a country code that no country has: its numbers are not on
+// WhatsApp unless they are put there.
+const nobodysCode = "999"
+
 // phone is an account and the phone it lives on. Its companions are devices.
 // Guarded by Server.mu.
 type phone struct {
-	number   string
-	lid      string // the user part of its LID
-	identity *ecdh.PrivateKey
-	online   bool
-	absent   bool // the number is not on WhatsApp
+	number string
+	lid    string // the user part of its LID
+	name   string // what others see as its owner's name
+	signal *signalStore
+	online bool
+	absent bool // the number is not on WhatsApp
+	silent bool // it answers nobody who asks for a message again
 
 	devices    map[uint16]*device
 	lastDevice uint16
-	keyIndex   uint32 // of the last device linked
+	keyIndex   uint32           // of the last device linked
+	watchers   map[watcher]bool // who knows the list of devices
+
+	inbox, outbox *box
+	kept          map[string]archived // messages by id, for those who ask again
+	receipts      []Receipt
+	chatStates    []ChatState
+	queue         []*waiting // what has come while it is off
+	held          []*waiting // what it has encrypted and not sent
+	retries       map[string]int
+	undecryptable int // ciphertexts
 
 	passkey *passkey // set if linking a device takes one
 }
@@ -36,9 +52,12 @@ type device struct {
 	registration uint32
 	signed       signedPreKey
 	preKeys      preKeys
+	keyIndex     uint32
 	platform     string
 	linkedAt     time.Time
-	conn         *conn // nil while it is not connected
+	queue        []*waiting // stanzas that it has not acknowledged
+	history      bool       // it has been offered its phone's history
+	conn         *conn      // nil while it is not connected
 }
 
 // cleanNumber takes a phone number with or without a plus sign and returns its
@@ -75,16 +94,22 @@ func (s *Server) phoneFor(number string) (*phone, error) {
 }
 
 func (s *Server) newPhone(number string) (*phone, error) {
-	key, err := privateKey(nil)
+	signal, err := newSignalStore(1 + rand.Uint32N(16380))
 	if err != nil {
 		return nil, err
 	}
 	return &phone{
-		number:   number,
-		lid:      s.newLID(number),
-		identity: key,
-		online:   true,
-		devices:  make(map[uint16]*device),
+		number:  number,
+		lid:     s.newLID(number),
+		name:    "Phone " + number[len(number)-4:],
+		signal:  signal,
+		online:  true,
+		absent:  strings.HasPrefix(number, nobodysCode),
+		devices: make(map[uint16]*device),
+		inbox:   newBox(nil),
+		outbox:  newBox(nil),
+		kept:    make(map[string]archived),
+		retries: make(map[string]int),
 	}, nil
 }
 

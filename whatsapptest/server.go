@@ -39,6 +39,10 @@ type Options struct {
 	// PairingTime is how long such a client may stay connected; 0 is 180 s,
 	// which is 20 s longer than six codes last.
 	PairingTime time.Duration
+	// History offers each newly linked device its phone's history, with so many
+	// made-up messages before those that the phone has; 0 offers none, negative
+	// only those that it has.
+	History int
 	// HandshakeDelay is waited between the Noise handshake and the first stanza.
 	// Some clients (Baileys 6) take what comes at once for a part of the handshake.
 	HandshakeDelay time.Duration
@@ -51,7 +55,7 @@ type Options struct {
 type Server struct {
 	opts  Options
 	log   *slog.Logger
-	id    *identity
+	id    *serverKeys
 	mux   *http.ServeMux
 	state stateFile
 
@@ -65,8 +69,10 @@ type Server struct {
 	phones   map[string]*phone // by number
 	lids     map[string]*phone // by LID user
 	conns    map[*conn]struct{}
-	refs     map[string]*conn // pairing connections by QR ref
-	hellos   map[string]*conn // pairing connections by the number they asked a code for
+	refs     map[string]*conn  // pairing connections by QR ref
+	hellos   map[string]*conn  // pairing connections by the number they asked a code for
+	groups   map[string]*group // by the user part of the JID
+	media    map[string][]byte // by path
 	faults   []*fault
 	faultIDs int
 	revision uint32
@@ -104,6 +110,8 @@ func New(o Options) (*Server, error) {
 		conns:    make(map[*conn]struct{}),
 		refs:     make(map[string]*conn),
 		hellos:   make(map[string]*conn),
+		groups:   make(map[string]*group),
+		media:    make(map[string][]byte),
 		revision: o.Revision,
 		lowest:   o.MinRevision,
 	}

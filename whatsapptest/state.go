@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
-	"time"
 )
 
 // stateSchema is the version of the state file's form.
@@ -28,42 +27,6 @@ type stateFile struct {
 func (f *stateFile) touch() { f.current.Add(1) }
 
 func (f *stateFile) version() uint64 { return f.current.Load() }
-
-// savedState is the state file.
-type savedState struct {
-	Schema int          `json:"schema"`
-	Root   []byte       `json:"root"`
-	Static []byte       `json:"static"`
-	Phones []savedPhone `json:"phones"`
-}
-
-type savedPhone struct {
-	Number     string        `json:"number"`
-	LID        string        `json:"lid"`
-	Identity   []byte        `json:"identity"`
-	Offline    bool          `json:"offline,omitempty"`
-	Absent     bool          `json:"absent,omitempty"`
-	LastDevice uint16        `json:"lastDevice,omitempty"`
-	KeyIndex   uint32        `json:"keyIndex,omitempty"`
-	Passkey    *savedPasskey `json:"passkey,omitempty"`
-	Devices    []savedDevice `json:"devices,omitempty"`
-}
-
-type savedPasskey struct {
-	ID  []byte `json:"id"`
-	Key []byte `json:"key"`
-}
-
-type savedDevice struct {
-	ID           uint16    `json:"id"`
-	Noise        []byte    `json:"noise"`
-	Identity     []byte    `json:"identity"`
-	Registration uint32    `json:"registration"`
-	Signed       []byte    `json:"signed"` // id, public key, signature
-	PreKeys      []byte    `json:"preKeys,omitempty"`
-	Platform     string    `json:"platform,omitempty"`
-	LinkedAt     time.Time `json:"linkedAt"`
-}
 
 // keepNow returns when the state as it is now is in the file.
 func (s *Server) keepNow() error { return s.keep(s.state.version()) }
@@ -134,69 +97,14 @@ func (s *Server) load() error {
 		saved.Root = s.opts.RootKey
 	}
 	var err error
-	if s.id, err = newIdentity(saved.Root, saved.Static); err != nil {
+	if s.id, err = newServerKeys(saved.Root, saved.Static); err != nil {
 		return fmt.Errorf("%s: %w", s.state.path, err)
 	}
-	for _, sp := range saved.Phones {
-		p, err := sp.restore()
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.state.path, err)
-		}
-		s.phones[p.number], s.lids[p.lid] = p, p
+	if err := s.restore(saved); err != nil {
+		return fmt.Errorf("%s: %w", s.state.path, err)
 	}
 	if saved.Schema == 0 {
 		s.state.touch()
 	}
 	return s.keepNow()
-}
-
-// saved copies what is to be kept, under s.mu.
-func (s *Server) saved() savedState {
-	saved := savedState{Schema: stateSchema, Root: s.id.root.Bytes(), Static: s.id.static.Bytes()}
-	for _, p := range s.phones {
-		saved.Phones = append(saved.Phones, p.saved())
-	}
-	return saved
-}
-
-func (p *phone) saved() savedPhone {
-	saved := savedPhone{
-		Number: p.number, LID: p.lid, Identity: p.identity.Bytes(), Offline: !p.online, Absent: p.absent,
-		LastDevice: p.lastDevice, KeyIndex: p.keyIndex, Passkey: p.passkey.saved(),
-	}
-	for _, d := range p.devices {
-		signed := append(append(append([]byte(nil), d.signed.ID[:]...), d.signed.Public[:]...), d.signed.Signature[:]...)
-		saved.Devices = append(saved.Devices, savedDevice{
-			ID: d.id, Noise: d.noise[:], Identity: d.identity[:], Registration: d.registration, Signed: signed,
-			PreKeys: d.preKeys, Platform: d.platform, LinkedAt: d.linkedAt,
-		})
-	}
-	return saved
-}
-
-func (saved savedPhone) restore() (*phone, error) {
-	identity, err := privateKey(saved.Identity)
-	if err != nil {
-		return nil, fmt.Errorf("a phone's identity key: %w", err)
-	}
-	p := &phone{
-		number: saved.Number, lid: saved.LID, identity: identity, online: !saved.Offline, absent: saved.Absent,
-		lastDevice: saved.LastDevice, keyIndex: saved.KeyIndex, devices: make(map[uint16]*device),
-	}
-	if p.passkey, err = saved.Passkey.restore(); err != nil {
-		return nil, err
-	}
-	for _, sd := range saved.Devices {
-		if len(sd.Noise) != 32 || len(sd.Identity) != 32 || len(sd.Signed) != 99 || len(sd.PreKeys)%preKeySize != 0 {
-			return nil, errors.New("a device's keys have wrong lengths")
-		}
-		p.devices[sd.ID] = &device{
-			phone: p, id: sd.ID, noise: [32]byte(sd.Noise), identity: [32]byte(sd.Identity), registration: sd.Registration,
-			signed: signedPreKey{
-				ID: [3]byte(sd.Signed[:3]), Public: [32]byte(sd.Signed[3:35]), Signature: [64]byte(sd.Signed[35:]),
-			},
-			preKeys: sd.PreKeys, platform: sd.Platform, linkedAt: sd.LinkedAt,
-		}
-	}
-	return p, nil
 }

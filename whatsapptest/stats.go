@@ -33,6 +33,12 @@ func (s *Server) Stats() Stats {
 	root := s.RootKey()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	var unacknowledged int
+	for _, p := range s.phones {
+		for _, d := range p.devices {
+			unacknowledged += len(d.queue)
+		}
+	}
 	return Stats{
 		RootKey:     hex.EncodeToString(root[:]),
 		Connections: len(s.conns),
@@ -40,6 +46,8 @@ func (s *Server) Stats() Stats {
 		Replaced:    s.stats.replaced,
 		Overlaps:    s.stats.overlaps,
 		Stanzas:     s.stats.stanzas,
-		QRs:         s.stats.qrs,
+
+		Unacknowledged: unacknowledged,
+		QRs:            s.stats.qrs,
 	}
 }

@@ -19,7 +19,7 @@ type conn struct {
 }
 
 func openConn(path string) (*conn, error) {
-	name := url.URL{Scheme: "file", Path: path, RawQuery: "_error_rc=1"}
+	name := url.URL{Scheme: "file", OmitHost: true, Path: path, RawQuery: "_error_rc=1"} // a relative path would begin with a host
 	raw, err := new(engine.Driver).Open(name.String())
 	if err != nil {
 		return nil, err

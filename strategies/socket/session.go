@@ -1,0 +1,382 @@
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
+	"go.mau.fi/whatsmeow/proto/waWa6"
+	"go.mau.fi/whatsmeow/socket"
+	wastore "go.mau.fi/whatsmeow/store"
+	"go.mau.fi/whatsmeow/types"
+
+	"github.com/enlacehq/enlace/strategies"
+)
+
+// grace is how long an ended connection's reason may come after its end.
+const grace = 2 * time.Second
+
+// session is one connection of a channel, on one context: whatever ends it
+// cancels that context when nothing can leave any more, and before whatever
+// failed returns to whatsmeow, so that nothing is acknowledged after a failure.
+type session struct {
+	times    Times
+	now      func() time.Time
+	log      *slog.Logger
+	observer strategies.Observer
+	owner    owner
+	wa       *whatsmeow.Client
+	wire     *wire
+	notes    *notebook
+
+	ctx    context.Context
+	cancel context.CancelCauseFunc
+
+	ending sync.Once
+	dead   atomic.Bool // the end has begun
+	over   chan struct{}
+	result strategies.End // set before over is closed
+
+	live    atomic.Bool   // whatsmeow has the connection
+	gone    chan struct{} // closed when whatsmeow said that it dropped it
+	dropped sync.Once
+	paired  chan struct{} // closed when whatsmeow said how linking went
+	settled sync.Once
+	refused atomic.Pointer[strategies.End] // the end that WhatsApp announced
+	refusal chan struct{}                  // has room for one word of it
+	calls   calls
+	steps   chan any // what happened, for follow
+	passkey passkeyState
+
+	// The rest belongs to the goroutine of run.
+	timer     *time.Timer
+	due       func()   // what happens when timer fires; nil: nothing
+	codes     []string // the QR codes that were not shown yet
+	of        int      // how many there were
+	expires   time.Time
+	isLinked  bool // there are credentials that WhatsApp accepted
+	isNew     bool // they were made in this session
+	restart   bool // WhatsApp asked for a new connection before it was known that it accepted them
+	connected bool
+	timedOut  strategies.Cause // what it means that nobody used the code shown; 0: none is shown
+}
+
+// connect runs one session, presenting version.
+func (c *client) connect(ctx context.Context, observer strategies.Observer, version wastore.WAVersionContainer) strategies.End {
+	c.mu.Lock()
+	state, unreadable := c.state, c.unreadable
+	c.mu.Unlock()
+	if unreadable != nil {
+		return strategies.End{Cause: strategies.CauseUnreadable, Err: brief(unreadable)}
+	}
+	linked, lastTry := state.Paired(), state.LastTry()
+
+	s := c.newSession(ctx, observer)
+	device, err := state.Device(s.ctx, s.fail)
+	if err != nil {
+		s.fail(err)
+		return s.result
+	}
+	s.prepare(device, version, c.strategy)
+	s.isLinked = linked
+
+	c.mu.Lock()
+	c.session = s
+	c.mu.Unlock()
+	end := s.run(ctx)
+	c.mu.Lock()
+	c.session = nil
+	c.mu.Unlock()
+
+	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
+	defer cancel()
+	if err := c.settle(after, state, s, end, linked, lastTry); err != nil {
+		c.log.Warn("credentials could not be settled after a session", "cause", end.Cause.String(), "err", brief(err))
+	}
+	return end
+}
+
+func (c *client) newSession(ctx context.Context, observer strategies.Observer) *session {
+	s := &session{
+		times:    c.strategy.times,
+		now:      c.strategy.now,
+		log:      c.log,
+		observer: observer,
+		owner:    c.owner,
+		over:     make(chan struct{}),
+		gone:     make(chan struct{}),
+		paired:   make(chan struct{}),
+		refusal:  make(chan struct{}, 1),
+		steps:    make(chan any),
+	}
+	// Not a child of ctx: that one's end must go through s.end, in its order.
+	s.ctx, s.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
+	s.wire = newWire(c.strategy.transport, c.owner.Fresh, s.fail)
+	return s
+}
+
+// prepare makes the whatsmeow client.
+func (s *session) prepare(device *wastore.Device, version wastore.WAVersionContainer, strategy *Strategy) {
+	s.notes = keepNotes(device)
+	wa := whatsmeow.NewClient(device, &logger{log: s.log, muted: s.dead.Load, tap: s.sees})
+	web := &http.Client{Transport: s.wire}
+	wa.SetWebsocketHTTPClient(web)
+	wa.SetPreLoginHTTPClient(web)
+	wa.SetMediaHTTPClient(strategy.media)
+	wa.GetClientPayload = func() *waWa6.ClientPayload { return payload(device, version) }
+	wa.BackgroundEventCtx = s.ctx
+	wa.EnableAutoReconnect = false
+	wa.DisableLoginAutoReconnect = true
+	wa.SynchronousAck = true
+	wa.EnableDecryptedEventBuffer = true
+	wa.UseRetryMessageStore = false
+	// Fetching history by itself would keep a goroutine for a minute after the
+	// session's end; its notices are answered all the same.
+	wa.ManualHistorySyncDownload = true
+	wa.SetForceActiveDeliveryReceipts(true)
+	// Without one, whatsmeow would call nil when it is told that a token of
+	// another product's accounts has expired, and take the program with it.
+	wa.RefreshCAT = func(context.Context) error { return errors.New("there is no token to refresh") }
+	wa.AddEventHandlerWithSuccessStatus(s.handle)
+	s.wa = wa
+}
+
+// run connects and returns when the session is over and nothing of it runs any more.
+func (s *session) run(ctx context.Context) strategies.End {
+	stop := context.AfterFunc(ctx, func() { s.end(strategies.End{Cause: strategies.CauseStopped}) })
+	defer stop()
+	dialed := make(chan error, 1)
+	go func() { dialed <- s.dial() }()
+	s.timer = time.NewTimer(s.times.Connect)
+	defer s.timer.Stop()
+	s.due = s.silent
+
+	dialing, lost := dialed, s.wire.lost
+	for !s.dead.Load() {
+		select {
+		case <-s.over:
+		case err := <-dialing:
+			dialing = nil
+			s.reached(err)
+		case step := <-s.steps:
+			s.follow(step)
+		case <-s.notes.changed:
+			s.renamed()
+		case <-s.refusal:
+			s.refusedBy(*s.refused.Load())
+		case <-lost:
+			lost = nil
+			s.cut()
+		case <-s.timer.C:
+			s.due()
+		}
+	}
+	<-s.over
+	if dialing != nil {
+		<-dialed
+	}
+	s.unwind()
+	return s.result
+}
+
+// dial connects. In a goroutine of its own: the deep stack of a handshake does
+// not stay with the session.
+func (s *session) dial() error {
+	defer close(s.wire.ready)
+	err := s.wa.ConnectContext(s.ctx)
+	s.live.Store(err == nil)
+	return err
+}
+
+// reached goes on from a dial.
+func (s *session) reached(err error) {
+	var status socket.ErrWithStatusCode
+	switch {
+	case err == nil:
+		s.after(s.times.Connect, s.silent)
+	case errors.Is(err, errStale):
+		s.fail(err)
+	case errors.As(err, &status):
+		code := fmt.Sprint(status.StatusCode)
+		s.end(strategies.End{Cause: strategies.CauseNetwork, Code: code, Err: fmt.Errorf("connection refused with HTTP status %s", code)})
+	case s.wasLost():
+		s.end(strategies.End{Cause: strategies.CauseNetwork, Err: errors.New("the connection ended in its handshake")})
+	default:
+		s.end(strategies.End{Cause: strategies.CauseNetwork, Err: brief(unwrapped(err))})
+	}
+}
+
+// unwrapped returns the part of a dial's error that says something.
+func unwrapped(err error) error {
+	var op interface {
+		Unwrap() error
+		Timeout() bool
+	}
+	if errors.As(err, &op) && op.Unwrap() != nil {
+		return op.Unwrap()
+	}
+	return err
+}
+
+func (s *session) wasLost() bool {
+	select {
+	case <-s.wire.lost:
+		return true
+	default:
+		return false
+	}
+}
+
+// after sets what happens when d has passed, in place of what was to happen.
+// At any moment a session waits for one thing.
+func (s *session) after(d time.Duration, then func()) {
+	s.due = then
+	s.timer.Reset(d)
+}
+
+// never waits for nothing more.
+func (s *session) never() {
+	s.timer.Stop()
+	s.due = func() {}
+}
+
+// silent ends a session in which the next step did not come.
+func (s *session) silent() {
+	s.end(strategies.End{Cause: strategies.CauseNetwork, Err: fmt.Errorf("WhatsApp did not go on within %v", s.times.Connect)})
+}
+
+// cut goes on from the connection's end. Its reason comes as an event, but for a
+// cut after linking, of which whatsmeow says nothing: the phone has accepted the
+// device, WhatsApp has not asked for the new connection yet.
+func (s *session) cut() {
+	switch {
+	case s.restart:
+	case s.isNew:
+		s.disconnected()
+	default:
+		s.after(grace, s.disconnected)
+	}
+}
+
+// fail ends the session because something could not be stored. It is called by
+// the stores of whatsmeow's device too, and returns when nothing can leave.
+func (s *session) fail(err error) {
+	cause := strategies.CauseStore
+	if isUnreadable(err) {
+		cause = strategies.CauseUnreadable
+	}
+	s.end(strategies.End{Cause: cause, Err: brief(err)})
+}
+
+// end ends the session; the first end counts. It returns when nothing can leave
+// any more and the context is cancelled.
+func (s *session) end(e strategies.End) {
+	s.ending.Do(func() {
+		s.dead.Store(true)
+		s.result = e
+		s.wire.close()
+		if s.live.Load() && !s.wa.DangerousInternals().IsExpectedDisconnect() {
+			// whatsmeow would otherwise be dropping the connection while it
+			// disconnects itself after a failed linking, which it does not survive.
+			wait(s.gone, closeWait)
+		}
+		err := e.Err
+		if err == nil {
+			err = errShut
+		}
+		s.cancel(err)
+		close(s.over)
+	})
+}
+
+// unwind waits for what still runs on the session's behalf.
+func (s *session) unwind() {
+	// Requests that were cut off wait for a reconnection unless none is expected.
+	s.wa.DangerousInternals().ExpectDisconnect()
+	s.calls.close()
+	if !s.isLinked && s.notes.saved() {
+		wait(s.paired, closeWait)
+	}
+}
+
+// wait waits for done, at most for limit.
+func wait(done <-chan struct{}, limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
+// post hands a step to run's goroutine and waits until it is taken, or the session is over.
+func (s *session) post(step any) {
+	select {
+	case s.steps <- step:
+	case <-s.over:
+	}
+}
+
+// tell has the observer record something. What cannot be recorded ends the session.
+func (s *session) tell(record func(ctx context.Context) error) (ok bool) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.fail(fmt.Errorf("panic while recording: %v", p))
+			ok = false
+		}
+	}()
+	if err := record(s.ctx); err != nil {
+		s.fail(err)
+		return false
+	}
+	return true
+}
+
+// unlink asks WhatsApp to remove the device. It does not go through whatsmeow's
+// Logout, which would also delete the device and drop the connection while
+// WhatsApp may be closing it.
+func (s *session) unlink(ctx context.Context) error {
+	id, _ := s.notes.known()
+	if id.IsEmpty() || !s.wa.IsLoggedIn() || !s.calls.enter() {
+		return errNotRunning
+	}
+	defer s.calls.leave()
+	ctx, cancel := s.joined(ctx)
+	defer cancel()
+	_, err := s.wa.DangerousInternals().SendIQ(ctx, whatsmeow.DangerousInfoQuery{
+		Namespace: "md",
+		Type:      "set",
+		To:        types.ServerJID,
+		NoRetry:   true,
+		Content: []waBinary.Node{{
+			Tag:   "remove-companion-device",
+			Attrs: waBinary.Attrs{"jid": id, "reason": "user_initiated"},
+		}},
+	})
+	var ended *whatsmeow.DisconnectedError
+	if errors.As(err, &ended) && ended.Node != nil && streamErrorCode(ended.Node) == "401" {
+		return nil // removed, and the session ended before the answer came
+	}
+	if err != nil {
+		return fmt.Errorf("unlink the device: %w", brief(err))
+	}
+	s.post(unlinked{})
+	return nil
+}
+
+// unlinked is the step that follows unlink.
+type unlinked struct{}
+
+// joined returns a context that ends with ctx or with the session.
+func (s *session) joined(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(s.ctx, cancel)
+	return ctx, func() { stop(); cancel() }
+}
