@@ -39,11 +39,11 @@ func (s *session) handle(evt any) (ok bool) {
 		*events.Connected, *events.KeepAliveTimeout, *events.Disconnected:
 		s.post(e)
 	case *events.Message:
-		// Nothing keeps messages yet, so they stay with WhatsApp: what is not
-		// acknowledged comes again at each login, until a program that can keep
-		// it takes it. What the account's own devices say to each other about
-		// themselves (keys, history) is whatsmeow's business and done by now.
-		return e.Info.Category == "peer"
+		return s.received(e)
+	case *events.UndecryptableMessage:
+		return s.unavailable(e)
+	case *events.Receipt:
+		return s.receipt(e)
 	}
 	return true
 }

@@ -137,6 +137,7 @@ func (s *session) prepare(device *wastore.Device, version wastore.WAVersionConta
 	wa.SynchronousAck = true
 	wa.EnableDecryptedEventBuffer = true
 	wa.UseRetryMessageStore = false
+	wa.GetMessageForRetry = s.forRetry
 	// Fetching history by itself would keep a goroutine for a minute after the
 	// session's end; its notices are answered all the same.
 	wa.ManualHistorySyncDownload = true

@@ -131,6 +131,8 @@ type owner interface {
 	DataKey() *seal.DataKey
 	StillOwner(ctx context.Context) error
 	Fresh() error
+	SentContent(ctx context.Context, whatsAppID string) ([]byte, error)
+	Quoted(ctx context.Context, id string) (store.Quoted, error)
 }
 
 var _ owner = (*store.Owner)(nil)
