@@ -1,0 +1,45 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// sealPlace is where the key lies that seals what is stored: "file:PATH".
+// Empty is a file in the data folder.
+type sealPlace string
+
+// UnmarshalText takes the path out of "file:PATH".
+func (s *sealPlace) UnmarshalText(text []byte) error {
+	path, ok := strings.CutPrefix(string(text), "file:")
+	if !ok || path == "" {
+		return fmt.Errorf("want file:PATH, got %q", text)
+	}
+	*s = sealPlace(path)
+	return nil
+}
+
+// byteSize is a number of bytes, written with KiB, MiB or GiB or without.
+type byteSize int64
+
+// UnmarshalText reads a size.
+func (s *byteSize) UnmarshalText(text []byte) error {
+	number, unit := string(text), int64(1)
+	for suffix, size := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if before, ok := strings.CutSuffix(number, suffix); ok {
+			number, unit = strings.TrimSpace(before), size
+			break
+		}
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	switch {
+	case err != nil:
+		return fmt.Errorf("want a size such as 256MiB, got %q", text)
+	case n < 1 || n > (1<<50)/unit:
+		return errors.New("not a possible size: " + string(text))
+	}
+	*s = byteSize(n * unit)
+	return nil
+}
