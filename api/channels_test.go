@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"time"
 
 	"github.com/enlacehq/enlace"
+	"github.com/enlacehq/enlace/api"
+	"github.com/enlacehq/enlace/queue"
 	"github.com/enlacehq/enlace/store"
 )
 
@@ -75,6 +78,29 @@ func TestConnect_JobThatCannotBeSentIsLoggedAndNoFailure(t *testing.T) {
 	if log := b.log.String(); !strings.Contains(log, c.ID) || !strings.Contains(log, "queue is full") {
 		t.Errorf("want the failure in the log, got %s", log)
 	}
+}
+
+func TestConnect_JobIsSentAlsoWhenTheCallerHasLeft(t *testing.T) {
+	ctx, leave := context.WithCancel(t.Context())
+	hasty := &leavingQueue{leave: leave}
+	b := setup(t, func(c *api.Config) { c.Queue = hasty })
+	b.do(request{method: http.MethodPost, path: acme, body: `{"type":"WHATSAPP_WEB"}`, ctx: ctx})
+	if hasty.err != nil {
+		t.Errorf("want the job's context to outlive the caller's, got %v", hasty.err)
+	}
+}
+
+// leavingQueue is one whose caller leaves while a job is sent.
+type leavingQueue struct {
+	queue.Queue
+	leave func()
+	err   error
+}
+
+func (q *leavingQueue) Send(ctx context.Context, _ enlace.Job) error {
+	q.leave()
+	q.err = ctx.Err()
+	return nil
 }
 
 func TestConnect_TakesJSONHoweverItsTypeIsWritten(t *testing.T) {

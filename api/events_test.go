@@ -148,6 +148,24 @@ func TestEvents_HoldWaitsForTheWantedType(t *testing.T) {
 	})
 }
 
+func TestEvents_HoldLooksThroughALongLogAtOnce(t *testing.T) {
+	inBubble(t, waking, func(b *bundle) {
+		c := b.connect("default")
+		owner := b.own(c)
+		for range 2500 {
+			b.must(owner.ShowPairingCode(b.Context(), "ABCD-EFGH"))
+		}
+		b.must(owner.ShowQR(b.Context(), freshQR()))
+		answer, took := b.later(request{path: pathOf(c) + "/events?type=channel.qr", header: headers("Prefer", "wait=25")})
+		var page eventPage
+		answer().wants(200).decode(&page)
+		if namesOf(page) != "channel.qr" {
+			t.Errorf("want the QR event, got %+v", page)
+		}
+		b.wantsDuration(took(), 0)
+	})
+}
+
 func TestEvents_HoldEndsEmptyWithACursor(t *testing.T) {
 	inBubble(t, polled, func(b *bundle) {
 		c := b.connect("default")

@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"errors"
+	"html"
 	"net/http"
 	"regexp"
 	"slices"
@@ -77,6 +78,7 @@ type schema struct {
 	Items                *schema
 	AdditionalProperties any
 	Enum                 []string
+	Examples             []json.RawMessage
 }
 
 func (b *bundle) document(path string) document {
@@ -176,6 +178,23 @@ func TestOpenAPI_RequestsRefuseUnknownFields(t *testing.T) {
 	}
 	if checked != 5 {
 		t.Errorf("want five operations with a body, got %d", checked)
+	}
+}
+
+func TestOpenAPI_ExamplesOfRequestsAreAccepted(t *testing.T) {
+	b := setup(t)
+	schemas := b.document("/openapi.json").Components.Schemas
+	b.post(acme, string(schemas["ConnectRequest"].Examples[0])).wants(http.StatusAccepted)
+	b.post(acme, `{"type":"WHATSAPP_WEB","name":"coded","pairing":`+string(schemas["PairingRequest"].Examples[0])+`}`).wants(http.StatusAccepted)
+	page := string(b.do(request{path: "/docs", key: noKey}).body)
+	for _, body := range regexp.MustCompile(`(?s)-d &#39;(.*?)&#39;`).FindAllStringSubmatch(page, -1) {
+		if text := html.UnescapeString(body[1]); strings.Contains(text, "WHATSAPP_WEB") {
+			b.post(acme, text).wants(http.StatusAccepted)
+		} else if strings.Contains(text, "role") {
+			b.do(request{method: http.MethodPost, path: "/v1/keys", body: text, key: b.root}).wants(http.StatusCreated)
+		} else {
+			b.post(pathOf(b.connect("default"))+"/passkey", text).wantsProblem(http.StatusConflict, enlace.CodeNoPasskey)
+		}
 	}
 }
 

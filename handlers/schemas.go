@@ -1,6 +1,9 @@
 package handlers
 
 import (
+	"encoding/json"
+	"time"
+
 	"github.com/danielgtaylor/huma/v2"
 
 	"github.com/enlacehq/enlace"
@@ -114,6 +117,27 @@ var keyMembers = map[string]member{
 	"createdAt": {doc: "When the key was made."},
 }
 
+var exampleTime = time.Date(2026, 1, 31, 12, 0, 0, 0, time.UTC)
+
+// examples are whole objects, where the examples of members do not go together.
+var examples = map[string]any{
+	"Channel": enlace.Channel{
+		ID: "ch_2x7c9k4m0q8v5t1w3z6y", CompanyID: "acme", Type: enlace.WhatsAppWeb, Name: enlace.DefaultName, Status: enlace.Connecting,
+		QR:      &enlace.QR{Code: "https://wa.me/settings/linked_devices#2@…", ExpiresAt: exampleTime.Add(time.Minute), Attempt: 1, Of: 6},
+		Version: 2, CreatedAt: exampleTime.Add(-time.Second), UpdatedAt: exampleTime,
+	},
+	"Event": enlace.Event{
+		Seq: 14, Event: enlace.EventReady, CompanyID: "acme", ChannelID: "ch_2x7c9k4m0q8v5t1w3z6y", At: exampleTime,
+		Data: json.RawMessage(`{"status":"active","phoneNumber":"14155550123","connectedAt":"2026-01-31T12:00:00Z"}`),
+	},
+	"ConnectRequest": ConnectRequest{Type: enlace.WhatsAppWeb},
+	"PasskeyAnswer": PasskeyAnswer{
+		ID: "Y3JlZGVudGlhbA", RawID: "Y3JlZGVudGlhbA", Type: "public-key",
+		Response: PasskeyAssertion{ClientDataJSON: "eyJ0eXBlIjoid2ViYXV0aG4uZ2V0In0", AuthenticatorData: "YXV0aGVudGljYXRvcg", Signature: "c2lnbmF0dXJl"},
+	},
+	"PairingRequest": PairingRequest{Method: enlace.PairByCode, PhoneNumber: "14155550123"},
+}
+
 func channelTypes() []any {
 	var types []any
 	for _, t := range enlace.ChannelTypes() {
@@ -129,6 +153,9 @@ func describe(registry huma.Registry) {
 	for name, schema := range registry.Map() {
 		if schema.AdditionalProperties == true {
 			schema.AdditionalProperties = nil
+		}
+		if example, ok := examples[name]; ok {
+			schema.Examples = []any{example}
 		}
 		for property, m := range members[name] {
 			s := schema.Properties[property]

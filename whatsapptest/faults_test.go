@@ -265,6 +265,7 @@ func TestSlow_DelaysEachStanza(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv, c := bubble(t, whatsapptest.Options{})
 		c.link(srv, "15550001111")
+		synctest.Wait()
 		fault(t, srv, whatsapptest.Fault{Kind: whatsapptest.Slow, Code: 700})
 		begin := time.Now()
 		if _, err := c.GetBlocklist(t.Context()); err != nil {

@@ -7,9 +7,17 @@ import (
 	"go.mau.fi/whatsmeow/types"
 )
 
-// handle handles a stanza of a client.
+// handle handles a stanza of a client, and keeps what it has changed.
 func (s *Server) handle(c *conn, n *waBinary.Node) {
+	s.dispatch(c, n)
+	if err := s.keepNow(); err != nil {
+		s.log.Error("the state cannot be kept", "error", err)
+	}
+}
+
+func (s *Server) dispatch(c *conn, n *waBinary.Node) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.stats.stanzas++
 	switch {
 	case n.Tag == "iq":
@@ -23,10 +31,6 @@ func (s *Server) handle(c *conn, n *waBinary.Node) {
 		s.handleAck(c, n)
 	case n.Tag == "chatstate":
 		s.handleChatState(c, n)
-	}
-	s.mu.Unlock()
-	if err := s.keepNow(); err != nil {
-		s.log.Error("the state cannot be kept", "error", err)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/enlacehq/enlace/whatsapptest"
 	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waE2E"
 	"go.mau.fi/whatsmeow/types"
 	"go.mau.fi/whatsmeow/types/events"
@@ -686,5 +687,116 @@ func TestLibrary_EndsWithItsContext(t *testing.T) {
 	cancel()
 	if err := <-ran; err != nil {
 		t.Errorf("Run: %v", err)
+	}
+}
+
+func TestRead_FromClientToPhone(t *testing.T) {
+	t.Parallel()
+	srv := start(t, whatsapptest.Options{})
+	c, second := linked(t, srv, alice), linked(t, srv, alice)
+	first := say(t, srv, bob, whatsapptest.Outgoing{To: alice, Text: "one"})
+	last := say(t, srv, bob, whatsapptest.Outgoing{To: alice, Text: "two"})
+	c.hears("one")
+	chat := c.hears("two").Info.Chat
+	if err := c.MarkRead(t.Context(), []string{first, last}, time.Now(), chat, chat); err != nil {
+		t.Fatal(err)
+	}
+	heard(t, srv, bob, first, "read", alice, 1)
+	heard(t, srv, bob, last, "read", alice, 1)
+	if r := second.receipt(first, types.ReceiptTypeRead); !r.IsFromMe || r.Chat != chat {
+		t.Errorf("the other device hears %+v", r)
+	}
+	if err := c.MarkRead(t.Context(), []string{last}, time.Now(), chat, chat, types.ReceiptTypePlayed); err != nil {
+		t.Fatal(err)
+	}
+	heard(t, srv, bob, last, "played", alice, 1)
+	idle(t, srv)
+}
+
+func TestPhone_SurvivesWhatIsNoCiphertext(t *testing.T) {
+	t.Parallel()
+	srv := start(t, whatsapptest.Options{})
+	c := linked(t, srv, alice)
+	c.says(bob, "one")
+	lid, err := c.Store.LIDs.GetLIDForPN(t.Context(), types.NewJID(bob, types.DefaultUserServer))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, content := range [][]byte{nil, {0}, {0x33}, {0x33, 1, 2, 3}, make([]byte, 200)} {
+		for _, kind := range []string{"msg", "pkmsg", "skmsg", "other"} {
+			err := c.DangerousInternals().SendNode(t.Context(), waBinary.Node{
+				Tag: "message", Attrs: waBinary.Attrs{"to": lid, "id": fmt.Sprint("BAD", i, kind), "type": "text"},
+				Content: []waBinary.Node{{Tag: "enc", Attrs: waBinary.Attrs{"v": "2", "type": kind}, Content: content}},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	c.says(bob, "two")
+	shows(t, srv, bob, "one", "two")
+}
+
+func TestControl_MessagesOverHTTP(t *testing.T) {
+	t.Parallel()
+	srv := start(t, whatsapptest.Options{})
+	c := linked(t, srv, alice)
+	status, got := call(t, c, "POST", "/phones/"+bob+"/messages", `{"to":"`+alice+`","text":"hello"}`)
+	id, _ := got["id"].(string)
+	if status != 201 || id == "" {
+		t.Fatalf("send: %d %v", status, got)
+	}
+	c.hears("hello")
+	status, got = call(t, c, "GET", "/phones/"+alice+"/messages", "")
+	list, _ := got["messages"].([]any)
+	if status != 200 || len(list) != 1 {
+		t.Fatalf("messages: %d %v", status, got)
+	}
+	m, _ := list[0].(map[string]any)
+	if m["id"] != id || m["from"] != bob || m["to"] != alice || m["type"] != "text" || m["text"] != "hello" || m["at"] == "" {
+		t.Errorf("the message is %v", m)
+	}
+	if status, got := call(t, c, "POST", "/phones/"+alice+"/read", `{"ids":["`+id+`"]}`); status != 204 {
+		t.Errorf("read: %d %v", status, got)
+	}
+	status, got = call(t, c, "GET", "/phones/"+bob+"/receipts", "")
+	if list, _ := got["receipts"].([]any); status != 200 || len(list) < 2 {
+		t.Errorf("receipts: %d %v", status, got)
+	}
+	if status, got := call(t, c, "POST", "/phones/"+bob+"/online", `{"online":false}`); status != 204 {
+		t.Errorf("online: %d %v", status, got)
+	}
+	status, got = call(t, c, "POST", "/groups", `{"members":["`+alice+`","`+carol+`"]}`)
+	group, _ := got["id"].(string)
+	if status != 201 || group == "" {
+		t.Fatalf("group: %d %v", status, got)
+	}
+	if status, got := call(t, c, "POST", "/phones/"+carol+"/messages", `{"group":"`+group+`","text":"all"}`); status != 201 {
+		t.Errorf("send to the group: %d %v", status, got)
+	}
+	c.hears("all")
+	for _, tc := range []struct {
+		path, body string
+		status     int
+		code       string
+	}{
+		{"/phones/" + alice + "/messages", `{"to":"` + carol + `","text":""}`, 400, "no_text"},
+		{"/phones/" + alice + "/messages", `{"text":"x"}`, 400, "bad_number"},
+		{"/phones/" + alice + "/messages", `{"to":"99900000000","text":"x"}`, 409, "not_on_whatsapp"},
+		{"/phones/" + alice + "/messages", `{"group":"1@g.us","text":"x"}`, 404, "no_group"},
+		{"/phones/15550009999/messages", `{"group":"` + group + `","text":"x"}`, 409, "no_member"},
+		{"/phones/" + bob + "/messages", `{"to":"` + carol + `","text":"x"}`, 409, "phone_off"},
+		{"/phones/" + alice + "/messages", `{"to":"` + carol + `","text":"x","session":"old"}`, 400, "bad_session"},
+		{"/phones/" + alice + "/messages", `{"to":"` + carol + `","text":"x","addressing":"x"}`, 400, "bad_addressing"},
+		{"/phones/" + alice + "/messages", `{"to":"` + carol + `","text":"x","replyTo":"nothing"}`, 404, "no_message"},
+		{"/phones/" + alice + "/read", `{"ids":["nothing"]}`, 404, "no_message"},
+		{"/phones/" + alice + "/read", `{"ids":[]}`, 400, "no_ids"},
+		{"/phones/" + alice + "/release", `{"ids":["nothing"]}`, 404, "no_message"},
+		{"/groups", `{"members":[]}`, 400, "no_members"},
+	} {
+		status, got := call(t, c, "POST", tc.path, tc.body)
+		if status != tc.status || got["code"] != tc.code {
+			t.Errorf("POST %s %s: got %d %v, want %d %s", tc.path, tc.body, status, got, tc.status, tc.code)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package whatsapptest
 
 import (
 	"errors"
+	"fmt"
 
 	"go.mau.fi/libsignal/signalerror"
 	waBinary "go.mau.fi/whatsmeow/binary"
@@ -115,8 +116,14 @@ func (s *Server) takeMessage(p *phone, n *waBinary.Node) {
 	s.routeReceipt(party{p, 0}, &node)
 }
 
-// open decrypts one ciphertext.
-func (p *phone) open(e envelope, enc *waBinary.Node) ([]byte, error) {
+// open decrypts one ciphertext. Some that are no ciphertexts at all make
+// libsignal panic.
+func (p *phone) open(e envelope, enc *waBinary.Node) (plaintext []byte, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("a malformed ciphertext: %v", r)
+		}
+	}()
 	if text(enc, "type") == "skmsg" {
 		return p.signal.decryptGroup(senderKey(e.chat, e.sender.phone, e.sender.id), enc)
 	}

@@ -153,8 +153,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	case err = <-served:
 		served <- err
 	}
-	s.Close()
+	s.cut()
 	web.Close()
+	s.work.Wait()
 	if last := <-served; errors.Is(last, http.ErrServerClosed) || errors.Is(last, net.ErrClosed) {
 		return nil
 	}
@@ -164,16 +165,22 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 // Close cuts all connections and returns when no request is being served.
 // Requests that come later are answered 503.
 func (s *Server) Close() {
-	s.mu.Lock()
-	if !s.closed {
-		s.closed = true
-		close(s.closing)
-		for c := range s.conns {
-			c.gate.Close()
-		}
-	}
-	s.mu.Unlock()
+	s.cut()
 	s.work.Wait()
+}
+
+// cut closes the server and all connections, and does not wait.
+func (s *Server) cut() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
+	s.closed = true
+	close(s.closing)
+	for c := range s.conns {
+		c.gate.Close()
+	}
 }
 
 // URL is the address that clients connect to, "ws://host:port/ws/chat", once

@@ -25,6 +25,7 @@ type flags struct {
 	MinRevision    uint32        `help:"Refuse clients of a lower revision (failure 405)."`
 	QRCodes        int           `help:"How many codes a client gets to be linked with." name:"qr-codes" default:"6"`
 	PairingTime    time.Duration `help:"How long a client that is not linked may stay connected." default:"180s"`
+	History        int           `help:"Offer each newly linked device its history, with so many made-up messages; -1 is without those." default:"0"`
 	HandshakeDelay time.Duration `help:"How long to wait before the first stanza; Baileys 6 wants 100ms." default:"0s"`
 	Calls          bool          `help:"List the calls of the control API and exit."`
 	Verbose        bool          `help:"Log what happens." short:"v"`
@@ -60,6 +61,7 @@ func run(ctx context.Context, f flags) error {
 		MinRevision:    f.MinRevision,
 		QRCodes:        f.QRCodes,
 		PairingTime:    f.PairingTime,
+		History:        f.History,
 		HandshakeDelay: f.HandshakeDelay,
 		Log:            slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 	})

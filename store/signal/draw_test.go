@@ -83,8 +83,11 @@ func drawState(r *rand.Rand, like *record.StateStructure) *record.StateStructure
 	return s
 }
 
-func drawSession(t *rapid.T) *record.SessionStructure {
-	r := drawRand(t, nil)
+func drawFixed(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 0)) }
+
+func drawSession(t *rapid.T) *record.SessionStructure { return fixedSession(drawRand(t, nil)) }
+
+func fixedSession(r *rand.Rand) *record.SessionStructure {
 	s := &record.SessionStructure{SessionState: drawState(r, nil), PreviousStates: []*record.StateStructure{}}
 	for range r.IntN(4) {
 		s.PreviousStates = append(s.PreviousStates, drawState(r, s.SessionState))
@@ -115,7 +118,10 @@ func drawNextSession(t *rapid.T, before []byte) *record.SessionStructure {
 }
 
 func drawSenderKey(t *rapid.T) *grouprecord.SenderKeyStructure {
-	r := drawRand(t, nil)
+	return fixedSenderKey(drawRand(t, nil))
+}
+
+func fixedSenderKey(r *rand.Rand) *grouprecord.SenderKeyStructure {
 	key := &grouprecord.SenderKeyStructure{SenderKeyStates: []*grouprecord.SenderKeyStateStructure{}}
 	for range 1 + r.IntN(5) {
 		state := &grouprecord.SenderKeyStateStructure{
@@ -131,7 +137,7 @@ func drawSenderKey(t *rapid.T) *grouprecord.SenderKeyStructure {
 		for range []int{0, 0, 2, 12}[r.IntN(4)] {
 			key, err := ratchet.NewSenderMessageKey(r.Uint32(), drawBytes(r, 32))
 			if err != nil {
-				t.Fatal(err)
+				panic(err)
 			}
 			state.Keys = append(state.Keys, ratchet.NewStructFromSenderMessageKey(key))
 		}

@@ -252,3 +252,7 @@ func lidUser(i int) types.JID {
 func pnUser(i int) types.JID {
 	return types.NewJID(fmt.Sprintf("52155510%04d", i), types.DefaultUserServer)
 }
+
+func tokenOf(user types.JID) wastore.PrivacyToken {
+	return wastore.PrivacyToken{User: user, Token: []byte("token"), Timestamp: time.Unix(1700000000, 0)}
+}

@@ -5,10 +5,12 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -96,7 +98,24 @@ func (j *judge) same(what string, ours, theirs any, ourErr, theirErr error) {
 	}
 }
 
+// Sequences of calls by default; under the race detector SQLite takes ten times as
+// long. -rapid.checks asks for more.
+const (
+	judgeChecks     = 60
+	judgeChecksRace = 10
+)
+
 func TestStores_AnswerAsSQLStoreDoes(t *testing.T) {
+	if asked := flag.Lookup("rapid.checks"); asked.Value.String() == asked.DefValue {
+		checks := judgeChecks
+		if raceDetector {
+			checks = judgeChecksRace
+		}
+		if err := flag.Set(asked.Name, strconv.Itoa(checks)); err != nil {
+			t.Fatal(err)
+		}
+		defer flag.Set(asked.Name, asked.DefValue)
+	}
 	template := newSQLTemplate(t)
 	rapid.Check(t, func(rt *rapid.T) {
 		j := &judge{t: rt, w: newWorld(t), noted: notes{
@@ -808,7 +827,7 @@ func (j *judge) compareAll() {
 		j.compareBuffered(hash)
 	}
 	for name := range j.noted.versions {
-		for i := range 200 {
+		for i := 0; i < 200; i += 9 {
 			j.compareAppState(name, i)
 		}
 	}

@@ -90,7 +90,6 @@ func TestDeleteDevice_DeletesNothing(t *testing.T) {
 func TestForget_WipesEverything(t *testing.T) {
 	w := newWorld(t)
 	w.pair()
-	w.login()
 	for i := range 250 {
 		w.no(w.device.Identities.PutIdentity(w.ctx(), address(lidUser(i)), [32]byte{byte(i)}))
 		w.no(w.device.EventBuffer.AddOutgoingEvent(w.ctx(), lidUser(i), "id", "wa", []byte("x")))
@@ -139,7 +138,7 @@ func TestForget_InterruptedIsFinishedBeforeTheNextLinking(t *testing.T) {
 func TestPutDevice_AnotherLinkingStartsFromNothing(t *testing.T) {
 	w := newWorld(t)
 	w.pair()
-	w.login()
+	w.no(w.device.PreKeys.MarkPreKeysAsUploaded(w.ctx(), firstUpload))
 	w.no(w.device.Identities.PutIdentity(w.ctx(), address(lidUser(1)), [32]byte{1}))
 	w.device = attach(newDevice(), &stores{c: w.c, fail: func(err error) { t.Error(err) }})
 	w.pair()

@@ -211,3 +211,11 @@ func acquaint(a, b *party) {
 }
 
 func textOf(n int) string { return fmt.Sprintf("message %d", n) }
+
+func bundlesOf(parties ...*party) map[types.JID]*prekey.Bundle {
+	bundles := make(map[types.JID]*prekey.Bundle)
+	for _, p := range parties {
+		bundles[p.jid] = p.bundle()
+	}
+	return bundles
+}

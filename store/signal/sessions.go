@@ -292,7 +292,12 @@ func inParallel(drafts []*draft, do func(*draft) error) error {
 	for i, d := range drafts {
 		slots <- struct{}{}
 		group.Go(func() {
-			defer func() { <-slots }()
+			defer func() {
+				if p := recover(); p != nil {
+					errs[i] = panicked(p)
+				}
+				<-slots
+			}()
 			errs[i] = do(d)
 		})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"time"
 
 	wastore "go.mau.fi/whatsmeow/store"
@@ -42,10 +43,7 @@ func (f *failure) Unwrap() []error { return []error{context.Canceled, f.cause} }
 // guard ends each method: deferred, with the method's error.
 func (s *stores) guard(method string, err *error) {
 	if p := recover(); p != nil {
-		*err = fmt.Errorf("panic of type %T", p)
-		if runtimeErr, ok := p.(interface{ RuntimeError() }); ok {
-			*err = fmt.Errorf("panic: %v", runtimeErr)
-		}
+		*err = panicked(p)
 	}
 	var known answer
 	var failed *failure
@@ -54,6 +52,15 @@ func (s *stores) guard(method string, err *error) {
 	}
 	*err = &failure{method, *err}
 	s.fail(*err)
+}
+
+// panicked returns a panic as an error. What was not made by the runtime is not
+// shown: it may be anything.
+func panicked(p any) error {
+	if err, ok := p.(runtime.Error); ok {
+		return fmt.Errorf("panic: %w", err)
+	}
+	return fmt.Errorf("panic of type %T", p)
 }
 
 // DeviceContainer.

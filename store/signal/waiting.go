@@ -62,9 +62,8 @@ func (c *Container) meet(r *row) {
 	defer c.mu.Unlock()
 	c.notePhone(r)
 	for _, p := range r.pending {
-		_, waits := c.waiting[p.hash]
 		_, cleared := c.cleared[p.hash]
-		if waits || cleared || p.writer == c.writer || p.stored < oldest {
+		if c.waiting[p.hash].foreign || cleared || p.writer == c.writer || p.stored < oldest {
 			continue
 		}
 		c.wait(p.hash, waitingAt{r.sk, true})
