@@ -282,7 +282,7 @@ func (s *supervisor) logout(ctx context.Context, c store.Command) error {
 		return err
 	}
 	s.inbox.done(c.Seq)
-	return s.failWaiting(ctx)
+	return nil
 }
 
 func (s *supervisor) wipe(ctx context.Context) error {

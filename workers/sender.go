@@ -155,23 +155,14 @@ func (s *supervisor) expire(ctx context.Context) {
 			}
 			return
 		}
-		s.hintGone(seq)
+		s.inbox.done(seq)
+		wake(s.poked) // a resting channel may have waited for this alone
 	}
 }
 
-// hintGone forgets a message that ended; a supervisor that only waited for it goes on.
-func (s *supervisor) hintGone(seq int64) {
-	s.inbox.done(seq)
-	wake(s.poked)
-}
-
-// failWaiting ends all that waits on a channel that will not send it.
-func (s *supervisor) failWaiting(ctx context.Context) error {
-	s.inbox.look()
-	if err := s.read(ctx); err != nil {
-		return err
-	}
-	for _, seq := range s.inbox.all() {
+// fail ends messages that will not be sent.
+func (s *supervisor) fail(ctx context.Context, seqs []int64) error {
+	for _, seq := range seqs {
 		if err := s.owner.FailMessage(ctx, seq, enlace.CodeChannelNotActive, "the channel was logged out"); err != nil {
 			return err
 		}

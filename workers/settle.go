@@ -38,10 +38,7 @@ func (s *supervisor) settle(ctx context.Context, end strategies.End) error {
 		if err := s.client.Forget(ctx); err != nil {
 			return err
 		}
-		if err := s.owner.Inactive(ctx, enlace.ReasonLoggedOut); err != nil {
-			return err
-		}
-		return s.failWaiting(ctx)
+		return s.owner.Inactive(ctx, enlace.ReasonLoggedOut)
 	case strategies.CauseQRTimeout:
 		return s.owner.Inactive(ctx, enlace.ReasonQRTimeout)
 	case strategies.CausePairingTimeout:

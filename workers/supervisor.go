@@ -92,11 +92,7 @@ func (s *supervisor) step(ctx context.Context) (done bool, err error) {
 		return true, s.wipe(ctx)
 	}
 	if !s.owner.WantsSession() {
-		if len(s.inbox.all()) > 0 { // they wait for their end, or for the next connect
-			s.pause(ctx, time.Minute)
-			return false, nil
-		}
-		return s.release(ctx)
+		return s.rest(ctx)
 	}
 	if until := s.owner.Channel().Until; until != nil && time.Now().Before(*until) {
 		s.pause(ctx, time.Until(*until))
@@ -109,6 +105,20 @@ func (s *supervisor) step(ctx context.Context) (done bool, err error) {
 		return false, nil
 	}
 	return false, s.session(ctx)
+}
+
+// rest releases a channel that wants no session, once nothing waits to be sent:
+// messages wait for their end or for the next connect, but not for a new device.
+func (s *supervisor) rest(ctx context.Context) (done bool, err error) {
+	waiting := s.inbox.all()
+	switch {
+	case len(waiting) == 0:
+		return s.release(ctx)
+	case s.owner.Channel().Reason == enlace.ReasonLoggedOut:
+		return false, s.fail(ctx, waiting)
+	}
+	s.pause(ctx, time.Minute)
+	return false, nil
 }
 
 // pause waits for d, for a poke, or for ctx to end.
