@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/enlacehq/enlace"
+	"github.com/enlacehq/enlace/seal"
 )
 
 // Outbound is a waiting message in the hands of the channel's owner.
@@ -38,14 +39,17 @@ func (o *Owner) outbound(seq, version int64, entry outboxItem) (*Outbound, error
 		return out, nil
 	}
 	content, err := o.openContent(seq, m)
-	if err != nil {
+	if err != nil && !errors.Is(err, seal.ErrUnreadable) {
 		return nil, fmt.Errorf("content of message %d: %w", seq, err)
 	}
-	out.Content = content
+	out.Content = content // without its key the channel has no credentials either: nothing is sent
 	return out, nil
 }
 
 func (o *Owner) openContent(seq int64, m *storedMessage) ([]byte, error) {
+	if o.dataKey == nil {
+		return nil, seal.ErrUnreadable
+	}
 	key := messageKey(o.id, seq)
 	return o.dataKey.Open(m.Content, key.PK, key.SK)
 }

@@ -53,7 +53,8 @@ func (o *Owner) CompanyID() string { return o.company }
 // Type is the channel's type.
 func (o *Owner) Type() enlace.ChannelType { return o.kind }
 
-// DataKey seals the channel's secrets.
+// DataKey seals the channel's secrets. It is nil when it cannot be opened: what
+// was sealed with it is unreadable.
 func (o *Owner) DataKey() *seal.DataKey { return o.dataKey }
 
 // Table is where the strategy keeps the channel's Signal state.
