@@ -91,22 +91,24 @@ func (s *Store) tryClaim(ctx context.Context, by Claimer, channelID, from string
 
 // claimDataKey opens the channel's data key, or makes one for its first owner. A
 // key that cannot be opened is nil: the strategy finds its credentials unreadable.
+// Where there are no credentials that it could open, a new one takes its place.
 func (s *Store) claimDataKey(ctx context.Context, r *record) (*seal.DataKey, error) {
-	if r.DataKey == nil {
-		dataKey, wrapped, err := s.keys.GenerateDataKey(ctx, r.ID)
-		if err != nil {
-			return nil, fmt.Errorf("make a data key for channel %s: %w", r.ID, err)
+	if r.DataKey != nil {
+		dataKey, err := s.keys.OpenDataKey(ctx, r.ID, r.DataKey)
+		switch {
+		case err == nil:
+			return dataKey, nil
+		case !errors.Is(err, seal.ErrUnreadable):
+			return nil, fmt.Errorf("open the data key of channel %s: %w", r.ID, err)
+		case r.Linked:
+			return nil, nil
 		}
-		r.DataKey = wrapped
-		return dataKey, nil
 	}
-	dataKey, err := s.keys.OpenDataKey(ctx, r.ID, r.DataKey)
-	if errors.Is(err, seal.ErrUnreadable) {
-		return nil, nil
-	}
+	dataKey, wrapped, err := s.keys.GenerateDataKey(ctx, r.ID)
 	if err != nil {
-		return nil, fmt.Errorf("open the data key of channel %s: %w", r.ID, err)
+		return nil, fmt.Errorf("make a data key for channel %s: %w", r.ID, err)
 	}
+	r.DataKey = wrapped
 	return dataKey, nil
 }
 

@@ -2,10 +2,12 @@ package store_test
 
 import (
 	"errors"
+	"path/filepath"
 	"sync"
 	"testing"
 
 	"github.com/enlacehq/enlace"
+	"github.com/enlacehq/enlace/seal"
 	"github.com/enlacehq/enlace/store"
 )
 
@@ -115,5 +117,31 @@ func TestClaim_RaceHasOneWinner(t *testing.T) {
 	claimers.Wait()
 	if won != 1 {
 		t.Errorf("%d claims succeeded", won)
+	}
+}
+
+// With another sealing key the channel's data key does not open. That is said of
+// credentials; where there are none, linking begins under a new key.
+func TestClaim_AnotherSealingKey(t *testing.T) {
+	b := setup(t)
+	linked, fresh := b.active("linked"), b.claim(b.connect("fresh").ID, "")
+	b.ok(linked.Release(t.Context(), false))
+	b.ok(fresh.Release(t.Context(), false))
+	keys, err := seal.OpenFile(filepath.Join(t.TempDir(), "another.key"))
+	b.ok(err)
+	b.Store, err = store.Open(t.Context(), b.table, store.Options{Keys: keys, Now: b.clock.Now})
+	b.ok(err)
+	o := b.claim(linked.ChannelID(), "")
+	if o.DataKey() != nil {
+		t.Error("got a data key for credentials that another one sealed, want none")
+	}
+	if o := b.claim(fresh.ChannelID(), ""); o.DataKey() == nil {
+		t.Error("got no data key for a channel without credentials")
+	}
+	b.ok(o.Inactive(t.Context(), enlace.ReasonLoggedOut))
+	b.ok(o.Release(t.Context(), true))
+	b.connect("linked")
+	if o := b.claim(o.ChannelID(), ""); o.DataKey() == nil {
+		t.Error("got no data key for a channel whose credentials were forgotten")
 	}
 }

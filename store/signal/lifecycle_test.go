@@ -187,6 +187,10 @@ func TestOpen_AnotherKeyOrDamageIsUnreadable(t *testing.T) {
 	if _, err := Open(w.ctx(), config); !errors.Is(err, seal.ErrUnreadable) {
 		t.Errorf("opened under another key: %v, want ErrUnreadable", err)
 	}
+	config.Key = nil
+	if _, err := Open(w.ctx(), config); !errors.Is(err, seal.ErrUnreadable) {
+		t.Errorf("opened without a key: %v, want ErrUnreadable", err)
+	}
 	for _, item := range w.dump() {
 		t.Run(kind(item.SK), func(t *testing.T) {
 			whole := item.Value

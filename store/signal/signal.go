@@ -90,8 +90,12 @@ type Container struct {
 }
 
 // Open reads a channel's Signal state with one query. It starts nothing.
-// seal.ErrUnreadable: it was sealed under another key, or is damaged.
+// seal.ErrUnreadable: it was sealed under another key, or is damaged, or the
+// channel's data key is not to be had (Config.Key is nil).
 func Open(ctx context.Context, cfg Config) (*Container, error) {
+	if cfg.Key == nil {
+		return nil, fmt.Errorf("open Signal state: %w", seal.ErrUnreadable)
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.Default()
 	}
