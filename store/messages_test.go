@@ -390,9 +390,12 @@ func TestReceived_ForgetsWhatIsOlderThanFiveHundred(t *testing.T) {
 			t.Fatal(ok, err)
 		}
 	}
-	for identity, again := range map[string]bool{"1": false, "500": false, "0": true} {
-		if ok, err := o.Received(t.Context(), store.Incoming{Event: enlace.EventMessageReceived, Identity: named(identity), Data: json.RawMessage(`{}`)}); err != nil || ok != again {
-			t.Errorf("message %s appended again: %v, %v, want %v", identity, ok, err, again)
+	for _, check := range []struct {
+		identity string
+		again    bool
+	}{{"1", false}, {"500", false}, {"0", true}} { // the last takes the place of the oldest
+		if ok, err := o.Received(t.Context(), store.Incoming{Event: enlace.EventMessageReceived, Identity: named(check.identity), Data: json.RawMessage(`{}`)}); err != nil || ok != check.again {
+			t.Errorf("message %s appended again: %v, %v, want %v", check.identity, ok, err, check.again)
 		}
 	}
 }
