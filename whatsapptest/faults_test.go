@@ -9,6 +9,7 @@ import (
 
 	"github.com/enlacehq/enlace/whatsapptest"
 	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/socket"
 	"go.mau.fi/whatsmeow/types/events"
 )
@@ -254,6 +255,10 @@ func TestBlackhole_NeverComesBackAndNeverCloses(t *testing.T) {
 		again := c.again()
 		again.connect()
 		await[*events.Connected](again)
+		// The older client still speaks, into the void.
+		if err := c.DangerousInternals().SendNode(t.Context(), waBinary.Node{Tag: "presence"}); err != nil {
+			t.Error(err)
+		}
 		time.Sleep(time.Minute)
 		if stats := srv.Stats(); stats.Replaced != 1 || stats.Overlaps != 0 || stats.Connections != 1 {
 			t.Errorf("stats %+v; want 1 replaced, 0 overlaps, 1 connection", stats)
