@@ -23,13 +23,7 @@ func (s *session) handle(evt any) (ok bool) {
 		return false
 	}
 	defer s.calls.leave()
-	defer func() {
-		// whatsmeow takes a panic for success.
-		if p := recover(); p != nil {
-			s.fail(fmt.Errorf("panic in an event handler: %v", p))
-			ok = false
-		}
-	}()
+	defer s.recovered(&ok) // whatsmeow takes a panic for success
 	if s.dead.Load() {
 		return false
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,6 @@ type session struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	ending sync.Once
 	dead   atomic.Bool // the end has begun
 	over   chan struct{}
 	result strategies.End // set before over is closed
@@ -56,6 +56,8 @@ type session struct {
 	passkey passkeyState
 
 	// The rest belongs to the goroutine of run.
+	dialing   chan error      // the dial's outcome; nil when it is known
+	losing    <-chan struct{} // the connection's end; nil when it is known
 	timer     *time.Timer
 	due       func()   // what happens when timer fires; nil: nothing
 	codes     []string // the QR codes that were not shown yet
@@ -156,34 +158,56 @@ func (s *session) run(ctx context.Context) strategies.End {
 	go func() { dialed <- s.dial() }()
 	s.timer = time.NewTimer(s.times.Connect)
 	defer s.timer.Stop()
-	s.due = s.silent
-
-	dialing, lost := dialed, s.wire.lost
+	s.due, s.dialing, s.losing = s.silent, dialed, s.wire.lost
 	for !s.dead.Load() {
-		select {
-		case <-s.over:
-		case err := <-dialing:
-			dialing = nil
-			s.reached(err)
-		case step := <-s.steps:
-			s.follow(step)
-		case <-s.notes.changed:
-			s.renamed()
-		case <-s.refusal:
-			s.refusedBy(*s.refused.Load())
-		case <-lost:
-			lost = nil
-			s.cut()
-		case <-s.timer.C:
-			s.due()
-		}
+		s.turn()
 	}
 	<-s.over
-	if dialing != nil {
-		<-dialed
+	if s.dialing != nil {
+		<-s.dialing
 	}
 	s.unwind()
 	return s.result
+}
+
+// turn waits for one thing to happen and goes on from it.
+func (s *session) turn() {
+	defer s.recovered(nil)
+	select {
+	case <-s.over:
+	case err := <-s.dialing:
+		s.dialing = nil
+		s.reached(err)
+	case step := <-s.steps:
+		if s.dialing != nil { // it has succeeded, or nothing would happen
+			s.reached(<-s.dialing)
+			s.dialing = nil
+		}
+		s.follow(step)
+	case <-s.notes.changed:
+		s.renamed()
+	case <-s.refusal:
+		s.refusedBy(*s.refused.Load())
+	case <-s.losing:
+		s.losing = nil
+		s.cut()
+	case <-s.timer.C:
+		s.due()
+	}
+}
+
+// recovered is deferred: a panic ends the session like a failure. ok, if not nil,
+// becomes false then.
+func (s *session) recovered(ok *bool) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s.log.Error("panic in a session", "panic", scrub(fmt.Sprint(p)), "stack", string(debug.Stack()))
+	if ok != nil {
+		*ok = false
+	}
+	s.fail(errors.New("panic in a session"))
 }
 
 // dial connects. In a goroutine of its own: the deep stack of a handshake does
@@ -278,22 +302,23 @@ func (s *session) fail(err error) {
 // end ends the session; the first end counts. It returns when nothing can leave
 // any more and the context is cancelled.
 func (s *session) end(e strategies.End) {
-	s.ending.Do(func() {
-		s.dead.Store(true)
-		s.result = e
-		s.wire.close()
-		if s.live.Load() && !s.wa.DangerousInternals().IsExpectedDisconnect() {
-			// whatsmeow would otherwise be dropping the connection while it
-			// disconnects itself after a failed linking, which it does not survive.
-			wait(s.gone, closeWait)
-		}
-		err := e.Err
-		if err == nil {
-			err = errShut
-		}
-		s.cancel(err)
-		close(s.over)
-	})
+	if !s.dead.CompareAndSwap(false, true) {
+		<-s.over
+		return
+	}
+	s.result = e
+	s.wire.close()
+	if s.live.Load() && !s.wa.DangerousInternals().IsExpectedDisconnect() {
+		// whatsmeow would otherwise be dropping the connection while it
+		// disconnects itself after a failed linking, which it does not survive.
+		wait(s.gone, closeWait)
+	}
+	err := e.Err
+	if err == nil {
+		err = errShut
+	}
+	s.cancel(err)
+	close(s.over)
 }
 
 // unwind waits for what still runs on the session's behalf.
@@ -325,13 +350,7 @@ func (s *session) post(step any) {
 }
 
 // tell has the observer record something. What cannot be recorded ends the session.
-func (s *session) tell(record func(ctx context.Context) error) (ok bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.fail(fmt.Errorf("panic while recording: %v", p))
-			ok = false
-		}
-	}()
+func (s *session) tell(record func(ctx context.Context) error) bool {
 	if err := record(s.ctx); err != nil {
 		s.fail(err)
 		return false
