@@ -128,6 +128,7 @@ func (c *client) newSession(ctx context.Context, observer strategies.Observer) *
 func (s *session) prepare(device *wastore.Device, version wastore.WAVersionContainer, strategy *Strategy) {
 	s.notes = keepNotes(device)
 	wa := whatsmeow.NewClient(device, &logger{log: s.log, muted: s.dead.Load, tap: s.sees})
+	slim(wa)
 	web := &http.Client{Transport: s.wire}
 	wa.SetWebsocketHTTPClient(web)
 	wa.SetPreLoginHTTPClient(web)
