@@ -16,7 +16,10 @@ func (s *session) handle(evt any) (ok bool) {
 	switch evt.(type) {
 	case *events.Disconnected:
 		s.dropped.Do(func() { close(s.gone) })
-	case *events.PairSuccess, *events.PairError:
+	case *events.PairSuccess:
+		s.success.Store(true)
+		s.settled.Do(func() { close(s.paired) })
+	case *events.PairError:
 		s.settled.Do(func() { close(s.paired) })
 	}
 	if !s.calls.enter() {
@@ -82,7 +85,7 @@ func (s *session) accepted() {
 	if !s.tell(func(ctx context.Context) error { return s.observer.Linked(ctx, account) }) {
 		return
 	}
-	s.isLinked, s.isNew = true, true
+	s.isLinked = true
 	switch {
 	case s.restart:
 		s.again()

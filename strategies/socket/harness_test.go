@@ -98,7 +98,7 @@ type tap struct {
 	deaf atomic.Bool // what the server says is lost, and its end too
 
 	mu       sync.Mutex
-	requests map[string]int // by path
+	requests map[string]int // by path, without its slashes
 	written  int            // bytes into websockets
 }
 
@@ -107,7 +107,7 @@ func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	if p.requests == nil {
 		p.requests = map[string]int{}
 	}
-	p.requests[r.URL.Path]++
+	p.requests[strings.Trim(r.URL.Path, "/")]++
 	p.mu.Unlock()
 	resp, err := p.base.RoundTrip(r)
 	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {

@@ -49,6 +49,7 @@ type session struct {
 	dropped sync.Once
 	paired  chan struct{} // closed when whatsmeow said how linking went
 	settled sync.Once
+	success atomic.Bool                    // it went well
 	refused atomic.Pointer[strategies.End] // the end that WhatsApp announced
 	refusal chan struct{}                  // has room for one word of it
 	calls   calls
@@ -64,7 +65,7 @@ type session struct {
 	of        int      // how many there were
 	expires   time.Time
 	isLinked  bool // there are credentials that WhatsApp accepted
-	isNew     bool // they were made in this session
+	wasLinked bool // there were before the session
 	restart   bool // WhatsApp asked for a new connection before it was known that it accepted them
 	connected bool
 	timedOut  strategies.Cause // what it means that nobody used the code shown; 0: none is shown
@@ -78,16 +79,20 @@ func (c *client) connect(ctx context.Context, observer strategies.Observer, vers
 	if unreadable != nil {
 		return strategies.End{Cause: strategies.CauseUnreadable, Err: brief(unreadable)}
 	}
-	linked, lastTry := state.Paired(), state.LastTry()
-
 	s := c.newSession(ctx, observer)
+	if err := c.forgetHalf(s.ctx, state); err != nil {
+		s.fail(err)
+		return s.result
+	}
 	device, err := state.Device(s.ctx, s.fail)
 	if err != nil {
 		s.fail(err)
 		return s.result
 	}
+	lastTry := state.LastTry()
+	s.wasLinked = device.ID != nil
+	s.isLinked = s.wasLinked
 	s.prepare(device, version, c.strategy)
-	s.isLinked = linked
 
 	c.mu.Lock()
 	c.session = s
@@ -99,7 +104,7 @@ func (c *client) connect(ctx context.Context, observer strategies.Observer, vers
 
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
-	if err := c.settle(after, state, s, end, linked, lastTry); err != nil {
+	if err := c.settle(after, state, s, end, lastTry); err != nil {
 		c.log.Warn("credentials could not be settled after a session", "cause", end.Cause.String(), "err", brief(err))
 	}
 	return end
@@ -283,7 +288,7 @@ func (s *session) silent() {
 func (s *session) cut() {
 	switch {
 	case s.restart:
-	case s.isNew:
+	case s.isLinked && !s.wasLinked:
 		s.disconnected()
 	default:
 		s.after(grace, s.disconnected)
@@ -327,9 +332,15 @@ func (s *session) unwind() {
 	// Requests that were cut off wait for a reconnection unless none is expected.
 	s.wa.DangerousInternals().ExpectDisconnect()
 	s.calls.close()
-	if !s.isLinked && s.notes.saved() {
+	if !s.wasLinked && s.notes.saved() {
 		wait(s.paired, closeWait)
 	}
+}
+
+// leftHalf reports whether linking began and failed: a device may be stored that
+// WhatsApp does not know. It is asked after the session's end.
+func (s *session) leftHalf() bool {
+	return !s.wasLinked && s.notes.saved() && !s.success.Load()
 }
 
 // wait waits for done, at most for limit.

@@ -238,9 +238,9 @@ func TestRun_StaleLeaseSendsNothing(t *testing.T) {
 			t.Errorf("%d bytes were sent", now-sent)
 		}
 
-		dials := w.tap.count("/ws/chat")
+		dials := w.tap.count("ws/chat")
 		c.start().end(strategies.CauseStore)
-		if now := w.tap.count("/ws/chat"); now != dials {
+		if now := w.tap.count("ws/chat"); now != dials {
 			t.Error("it dialled")
 		}
 		c.owner.lease(nil)
