@@ -1,6 +1,7 @@
 package whatsapptest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -638,6 +639,43 @@ func TestHistory_IsOfferedToANewDevice(t *testing.T) {
 	say(t, srv, bob, whatsapptest.Outgoing{To: alice, Text: "now"})
 	if m := await[*events.Message](c); m.Message.GetConversation() != "now" {
 		t.Errorf("at its second login the client first hears %v", m.Message)
+	}
+}
+
+func TestHistory_OlderMessagesOnDemand(t *testing.T) {
+	t.Parallel()
+	srv := start(t, whatsapptest.Options{})
+	c := linked(t, srv, alice)
+	var last *events.Message
+	for i := range 5 {
+		say(t, srv, bob, whatsapptest.Outgoing{To: alice, Text: fmt.Sprint("message ", i)})
+		last = c.hears(fmt.Sprint("message ", i))
+	}
+	c.says(bob, "this also begins a session with the own phone")
+	if _, err := c.SendPeerMessage(t.Context(), c.BuildHistorySyncRequest(&last.Info, 3)); err != nil {
+		t.Fatal(err)
+	}
+	got := await[*events.HistorySync](c).Data.GetConversations()
+	if len(got) != 1 || len(got[0].GetMessages()) != 3 || got[0].GetMessages()[2].GetMessage().GetMessage().GetConversation() != "message 3" {
+		t.Errorf("got %v", got)
+	}
+	idle(t, srv)
+}
+
+func TestMedia_GoesUpAndDown(t *testing.T) {
+	t.Parallel()
+	srv := start(t, whatsapptest.Options{})
+	c := linked(t, srv, alice)
+	content := bytes.Repeat([]byte("a picture "), 1000)
+	up, err := c.Upload(t.Context(), content, whatsmeow.MediaImage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	down, err := c.Download(t.Context(), &waE2E.ImageMessage{
+		DirectPath: &up.DirectPath, MediaKey: up.MediaKey, FileEncSHA256: up.FileEncSHA256, FileSHA256: up.FileSHA256, FileLength: &up.FileLength,
+	})
+	if err != nil || !bytes.Equal(down, content) {
+		t.Errorf("%d bytes came back, %v", len(down), err)
 	}
 }
 
