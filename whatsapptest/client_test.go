@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enlacehq/enlace/whatsapptest"
+	signallog "go.mau.fi/libsignal/logger"
 	"go.mau.fi/util/random"
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/store"
@@ -29,8 +30,19 @@ func TestMain(m *testing.M) {
 		panic(err)
 	}
 	whatsmeow.WACertPubKey = srv.RootKey()
+	var silent signallog.Loggable = quiet{}
+	signallog.Setup(&silent)
 	os.Exit(m.Run())
 }
+
+// quiet silences libsignal, which prints what does not decrypt.
+type quiet struct{}
+
+func (quiet) Debug(_, _ string)   {}
+func (quiet) Info(_, _ string)    {}
+func (quiet) Warning(_, _ string) {}
+func (quiet) Error(_, _ string)   {}
+func (quiet) Configure(string)    {}
 
 // start serves on a free port until the test ends.
 func start(t *testing.T, o whatsapptest.Options) *whatsapptest.Server {

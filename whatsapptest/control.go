@@ -87,7 +87,7 @@ func (s *Server) routes() *http.ServeMux {
 	// Files, as WhatsApp's clients fetch, send and delete them.
 	mux.HandleFunc("GET /media/{id}", s.download)
 	file("POST /mms/{kind}/{token}", s.upload)
-	file("DELETE /mms/{kind}/{token}", func(*http.Request) (int, any, error) { return http.StatusNoContent, nil, nil })
+	file("DELETE /mms/{kind}/{token}", s.deleteFile)
 	control("/", func(*http.Request) (int, any, error) {
 		return 0, nil, notFound("no_route", "there is no such call")
 	})

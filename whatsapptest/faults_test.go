@@ -9,6 +9,7 @@ import (
 
 	"github.com/enlacehq/enlace/whatsapptest"
 	"go.mau.fi/whatsmeow"
+	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/socket"
 	"go.mau.fi/whatsmeow/types/events"
 )
@@ -91,8 +92,9 @@ func TestDrop_CutsBetweenPairingAndLogin(t *testing.T) {
 	await[*events.PairSuccess](c)
 	poll(t, "the cut", func() bool { return !c.IsConnected() })
 	never[*events.Disconnected](c)
-	c.connect()
-	await[*events.Connected](c)
+	again := c.again()
+	again.connect()
+	await[*events.Connected](again)
 }
 
 func TestStreamError_TellsTheClientWhatItsCodeMeans(t *testing.T) {
@@ -204,6 +206,8 @@ func bubble(t *testing.T, o whatsapptest.Options) (*whatsapptest.Server, *client
 	t.Cleanup(stop)
 	m := newMemStore()
 	c := dialed(t, &http.Client{Transport: pipe.Transport()}, m, m.device)
+	// Whatsmeow leaves a goroutine behind if a frame arrives while it disconnects.
+	t.Cleanup(synctest.Wait)
 	return srv, c
 }
 
@@ -254,9 +258,39 @@ func TestBlackhole_NeverComesBackAndNeverCloses(t *testing.T) {
 		again := c.again()
 		again.connect()
 		await[*events.Connected](again)
+		// The older client still speaks, into the void.
+		if err := c.DangerousInternals().SendNode(t.Context(), waBinary.Node{Tag: "presence"}); err != nil {
+			t.Error(err)
+		}
 		time.Sleep(time.Minute)
 		if stats := srv.Stats(); stats.Replaced != 1 || stats.Overlaps != 0 || stats.Connections != 1 {
 			t.Errorf("stats %+v; want 1 replaced, 0 overlaps, 1 connection", stats)
+		}
+	})
+}
+
+func TestFaults_EndByTimesOrByTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		srv, c := bubble(t, whatsapptest.Options{})
+		fault(t, srv, whatsapptest.Fault{Kind: whatsapptest.Refuse, ForMs: 5000})
+		for range 3 {
+			if err := c.Connect(); err == nil {
+				t.Fatal("the connection was not refused")
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(2 * time.Second)
+		c.link(srv, "15550001111")
+		// Without times and time these happen once.
+		fault(t, srv, whatsapptest.Fault{Kind: whatsapptest.Failure, Number: "15550001111"})
+		fault(t, srv, whatsapptest.Fault{Kind: whatsapptest.Drop, Number: "15550001111"})
+		await[*events.Disconnected](c)
+		c.connect()
+		await[*events.Disconnected](c)
+		c.connect()
+		await[*events.Connected](c)
+		if left := srv.Faults(); len(left) != 0 {
+			t.Errorf("left are %+v", left)
 		}
 	})
 }

@@ -70,6 +70,18 @@ func (g *gate) onSign(f func()) {
 	g.mu.Unlock()
 }
 
+// over says whether the client's end of the connection is known, or has at
+// least arrived. Behind a gate that is not open it is neither.
+func (g *gate) over() bool {
+	if g.ended.Load() {
+		return true
+	}
+	g.mu.Lock()
+	open := g.now() == gateOpen
+	g.mu.Unlock()
+	return open && hungUp(g.Conn)
+}
+
 // now returns the mode at this moment, under g.mu.
 func (g *gate) now() gateMode {
 	if g.mode == gateStalled && !g.until.IsZero() && !time.Now().Before(g.until) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/zlib"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.mau.fi/whatsmeow/proto/waCommon"
@@ -25,17 +26,52 @@ func (s *Server) shareHistory(d *device) {
 	}
 	d.history = true
 	s.state.touch()
-	content, err := s.history(d.phone)
-	if err != nil {
+	if err := s.sendHistory(d.phone, d.id, waHistorySync.HistorySync_INITIAL_BOOTSTRAP, s.allChats(d.phone)); err != nil {
 		s.log.Error("no history", "error", err)
+	}
+}
+
+// answerHistory gives a device the messages of a chat that came before one that
+// it has.
+func (s *Server) answerHistory(p *phone, e envelope, request *waE2E.PeerDataOperationRequestMessage_HistorySyncOnDemandRequest) {
+	chat, err := types.ParseJID(request.GetChatJID())
+	if err != nil {
 		return
+	}
+	var chats []*waHistorySync.Conversation
+	if other := s.user(chat); other != nil {
+		for _, c := range s.known(p) {
+			if c.GetID() == other.lidJID(0).String() {
+				chats = append(chats, before(c, request.GetOldestMsgID(), int(request.GetOnDemandMsgCount())))
+			}
+		}
+	}
+	if err := s.sendHistory(p, e.sender.id, waHistorySync.HistorySync_ON_DEMAND, chats); err != nil {
+		s.log.Error("no history", "error", err)
+	}
+}
+
+// before leaves of a conversation the last count messages before one.
+func before(c *waHistorySync.Conversation, id string, count int) *waHistorySync.Conversation {
+	end := slices.IndexFunc(c.Messages, func(m *waHistorySync.HistorySyncMsg) bool { return m.GetMessage().GetKey().GetID() == id })
+	if end < 0 {
+		end = len(c.Messages)
+	}
+	c.Messages = c.Messages[max(end-count, 0):end]
+	return c
+}
+
+// sendHistory puts conversations into a file and tells a device of it.
+func (s *Server) sendHistory(p *phone, device uint16, kind waHistorySync.HistorySync_HistorySyncType, chats []*waHistorySync.Conversation) error {
+	content, err := historyFile(kind, chats)
+	if err != nil {
+		return err
 	}
 	file, err := s.putFile(content, "WhatsApp History Keys")
 	if err != nil {
-		s.log.Error("no history", "error", err)
-		return
+		return err
 	}
-	s.tellDevice(d.phone, d.id, &waE2E.ProtocolMessage{
+	s.tellDevice(p, device, &waE2E.ProtocolMessage{
 		Type: waE2E.ProtocolMessage_HISTORY_SYNC_NOTIFICATION.Enum(),
 		HistorySyncNotification: &waE2E.HistorySyncNotification{
 			FileSHA256:    file.hash,
@@ -43,15 +79,16 @@ func (s *Server) shareHistory(d *device) {
 			MediaKey:      file.key,
 			FileEncSHA256: file.sealedHash,
 			DirectPath:    proto.String(file.path),
-			SyncType:      waE2E.HistorySyncType_INITIAL_BOOTSTRAP.Enum(),
+			SyncType:      waE2E.HistorySyncType(kind).Enum(),
 			ChunkOrder:    proto.Uint32(1),
 			Progress:      proto.Uint32(100),
 		},
 	})
+	return nil
 }
 
-// history makes the file: the made-up messages, then those that the phone has.
-func (s *Server) history(p *phone) ([]byte, error) {
+// allChats are the made-up conversations, then those that the phone has.
+func (s *Server) allChats(p *phone) []*waHistorySync.Conversation {
 	var chats []*waHistorySync.Conversation
 	at := time.Now().Add(-24 * time.Hour).Unix()
 	for left := max(s.opts.History, 0); left > 0; left -= madeUpPerChat {
@@ -63,9 +100,13 @@ func (s *Server) history(p *phone) ([]byte, error) {
 		}
 		chats = append(chats, &waHistorySync.Conversation{ID: proto.String(chat.String()), Messages: messages})
 	}
-	chats = append(chats, s.known(p)...)
+	return append(chats, s.known(p)...)
+}
+
+// historyFile is a marshalled and compressed HistorySync.
+func historyFile(kind waHistorySync.HistorySync_HistorySyncType, chats []*waHistorySync.Conversation) ([]byte, error) {
 	raw, err := proto.Marshal(&waHistorySync.HistorySync{
-		SyncType:      waHistorySync.HistorySync_INITIAL_BOOTSTRAP.Enum(),
+		SyncType:      kind.Enum(),
 		Conversations: chats,
 		ChunkOrder:    proto.Uint32(1),
 		Progress:      proto.Uint32(100),

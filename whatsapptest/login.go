@@ -56,7 +56,6 @@ func (s *Server) login(c *conn, who *hello) {
 
 	s.takeOver(d)
 	c.phone, c.device, d.conn = p, d, c
-	d.forget()
 	s.stats.logins++
 	s.log.Debug("login", "device", d.id)
 	c.send(element("success", waBinary.Attrs{
@@ -81,7 +80,7 @@ func (s *Server) login(c *conn, who *hello) {
 // in that moment, two sessions of one device lived at once.
 func (s *Server) takeOver(d *device) {
 	old := d.conn
-	if old == nil || old.gate.ended.Load() || old.superseded.Load() {
+	if old == nil || old.gate.over() || old.superseded.Load() {
 		return
 	}
 	s.stats.replaced++

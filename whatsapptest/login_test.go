@@ -11,6 +11,7 @@ import (
 
 	"github.com/enlacehq/enlace/whatsapptest"
 	"go.mau.fi/whatsmeow/types/events"
+	"go.mau.fi/whatsmeow/util/keys"
 )
 
 func TestTakeover_OfALivingClientIsAnOverlap(t *testing.T) {
@@ -103,6 +104,17 @@ func TestLogin_OfAnUnknownDeviceIsRefused(t *testing.T) {
 	c.Disconnect()
 	c.web = webTo(t, start(t, whatsapptest.Options{}))
 	again := c.again()
+	again.connect()
+	await[*events.LoggedOut](again)
+}
+
+func TestLogin_WithAnotherKeyIsRefused(t *testing.T) {
+	t.Parallel()
+	srv := start(t, whatsapptest.Options{})
+	c := linked(t, srv, "15550001111")
+	c.Disconnect()
+	again := c.again()
+	again.Store.NoiseKey = keys.NewKeyPair()
 	again.connect()
 	await[*events.LoggedOut](again)
 }

@@ -8,6 +8,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -73,6 +74,18 @@ func (s *Server) download(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "application/octet-stream")
 	http.ServeContent(w, r, "", timeNow(), bytes.NewReader(content))
+}
+
+// deleteFile forgets a file; clients name it by its hash in base64.
+func (s *Server) deleteFile(r *http.Request) (int, any, error) {
+	hash, err := base64.URLEncoding.DecodeString(r.PathValue("token"))
+	if err != nil {
+		return 0, nil, badRequest("bad_token", "the token is not base64")
+	}
+	s.mu.Lock()
+	delete(s.media, "/media/"+hex.EncodeToString(hash))
+	s.mu.Unlock()
+	return http.StatusNoContent, nil, nil
 }
 
 // upload takes a file that a client has encrypted.

@@ -294,6 +294,34 @@ func (m *memStore) ClearBufferedEventPlaintext(_ context.Context, hash [32]byte)
 	return nil
 }
 
+// The methods that follow keep nothing. They take the lock to order what
+// whatsmeow does at once: it takes the stores from a device that is unlinked
+// while goroutines of its own still use them.
+
+func (m *memStore) DeleteOldBufferedHashes(context.Context) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return nil
+}
+
+func (m *memStore) PutPushName(context.Context, types.JID, string) (bool, string, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return false, "", nil
+}
+
+func (m *memStore) DeleteExpiredPrivacyTokens(context.Context, time.Time) (int64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return 0, nil
+}
+
+func (m *memStore) GetPrivacyToken(context.Context, types.JID) (*store.PrivacyToken, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return nil, nil
+}
+
 func (m *memStore) PutLIDMapping(_ context.Context, lid, pn types.JID) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()

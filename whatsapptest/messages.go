@@ -167,6 +167,7 @@ type archived struct {
 	At        int64  `json:"at"`      // Unix seconds
 	Name      string `json:"name,omitempty"`
 	Recipient string `json:"recipient,omitempty"` // of a message that the phone has sent: its chat
+	Peer      bool   `json:"peer,omitempty"`      // of the phone to its device Recipient
 }
 
 // archive keeps a message that others may ask for.

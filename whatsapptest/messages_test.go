@@ -1,6 +1,7 @@
 package whatsapptest_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -518,7 +519,7 @@ func TestPhone_ReadsLateMessagesOfAnArchivedSession(t *testing.T) {
 	if err := srv.Release(bob, held); err != nil {
 		t.Fatal(err)
 	}
-	for _, from := range []string{alice, bob, alice, bob} {
+	for _, from := range []string{bob, alice, bob, alice} {
 		to := map[string]string{alice: bob, bob: alice}[from]
 		say(t, srv, from, whatsapptest.Outgoing{To: to, Text: "on"})
 	}
@@ -636,8 +637,46 @@ func TestHistory_IsOfferedToANewDevice(t *testing.T) {
 	c.connect()
 	await[*events.Connected](c)
 	say(t, srv, bob, whatsapptest.Outgoing{To: alice, Text: "now"})
-	c.hears("now")
-	never[*events.HistorySync](c)
+	if m := await[*events.Message](c); m.Message.GetConversation() != "now" {
+		t.Errorf("at its second login the client first hears %v", m.Message)
+	}
+}
+
+func TestHistory_OlderMessagesOnDemand(t *testing.T) {
+	t.Parallel()
+	srv := start(t, whatsapptest.Options{})
+	c := linked(t, srv, alice)
+	var last *events.Message
+	for i := range 5 {
+		say(t, srv, bob, whatsapptest.Outgoing{To: alice, Text: fmt.Sprint("message ", i)})
+		last = c.hears(fmt.Sprint("message ", i))
+	}
+	c.says(bob, "this also begins a session with the own phone")
+	if _, err := c.SendPeerMessage(t.Context(), c.BuildHistorySyncRequest(&last.Info, 3)); err != nil {
+		t.Fatal(err)
+	}
+	got := await[*events.HistorySync](c).Data.GetConversations()
+	if len(got) != 1 || len(got[0].GetMessages()) != 3 || got[0].GetMessages()[2].GetMessage().GetMessage().GetConversation() != "message 3" {
+		t.Errorf("got %v", got)
+	}
+	idle(t, srv)
+}
+
+func TestMedia_GoesUpAndDown(t *testing.T) {
+	t.Parallel()
+	srv := start(t, whatsapptest.Options{})
+	c := linked(t, srv, alice)
+	content := bytes.Repeat([]byte("a picture "), 1000)
+	up, err := c.Upload(t.Context(), content, whatsmeow.MediaImage)
+	if err != nil {
+		t.Fatal(err)
+	}
+	down, err := c.Download(t.Context(), &waE2E.ImageMessage{
+		DirectPath: &up.DirectPath, MediaKey: up.MediaKey, FileEncSHA256: up.FileEncSHA256, FileSHA256: up.FileSHA256, FileLength: &up.FileLength,
+	})
+	if err != nil || !bytes.Equal(down, content) {
+		t.Errorf("%d bytes came back, %v", len(down), err)
+	}
 }
 
 func TestState_KeepsMessagesAndSessions(t *testing.T) {
@@ -670,6 +709,9 @@ func TestState_KeepsMessagesAndSessions(t *testing.T) {
 	c.hears("six")
 	c.says(bob, "seven")
 	shows(t, srv, bob, "one", "seven")
+	if p, err := srv.Phone(bob); err != nil || p.Undecryptable != 0 {
+		t.Errorf("the phone could not decrypt all: %+v, %v", p, err)
+	}
 	never[*events.UndecryptableMessage](c)
 	idle(t, srv)
 }

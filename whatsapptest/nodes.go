@@ -1,8 +1,6 @@
 package whatsapptest
 
 import (
-	"strconv"
-
 	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/types"
 )
@@ -22,12 +20,6 @@ func text(n *waBinary.Node, name string) string {
 		return v.String()
 	}
 	return ""
-}
-
-// number returns an attribute as a number; 0 if it is none.
-func number(n *waBinary.Node, name string) int {
-	v, _ := strconv.Atoi(text(n, name))
-	return v
 }
 
 // address returns an attribute as a JID; the empty one if it is none.

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 )
 
 // Pipe is a listener in memory: what dials it gets one end of a net.Pipe, and
@@ -25,7 +26,10 @@ func NewPipe() *Pipe {
 
 // Dial connects to the listener.
 func (p *Pipe) Dial(ctx context.Context) (net.Conn, error) {
-	near, far := net.Pipe()
+	a, b := net.Pipe()
+	near := &pipeEnd{Conn: a, closed: new(atomic.Bool)}
+	far := &pipeEnd{Conn: b, closed: new(atomic.Bool)}
+	near.other, far.other = far.closed, near.closed
 	select {
 	case p.incoming <- far:
 		return near, nil
@@ -62,6 +66,17 @@ func (p *Pipe) Close() error {
 
 // Addr is not an address that can be dialled.
 func (p *Pipe) Addr() net.Addr { return pipeAddr{} }
+
+// pipeEnd is an end of a net.Pipe that knows whether the other one is closed.
+type pipeEnd struct {
+	net.Conn
+	closed, other *atomic.Bool
+}
+
+func (p *pipeEnd) Close() error {
+	p.closed.Store(true)
+	return p.Conn.Close()
+}
 
 type pipeAddr struct{}
 

@@ -16,7 +16,7 @@ type waiting struct {
 	From        string `json:"from"`
 	Participant string `json:"participant,omitempty"`
 	Payload     []byte `json:"payload"`
-	sent        bool   // on the device's connection
+	sent        bool   // at least once
 }
 
 // waits makes a stanza into one that can wait; nil if it does not marshal.
@@ -79,8 +79,8 @@ func (s *Server) activate(c *conn) {
 	c.send(element("ib", nil, []waBinary.Node{element("offline", waBinary.Attrs{"count": strconv.Itoa(len(d.queue))}, nil)}))
 }
 
-// acknowledged takes the oldest stanza off the queue that has been sent on this
-// connection and is described so. Two of one id, a message and its resend, are
+// acknowledged takes the oldest stanza off the queue that has been sent and is
+// described so. Two of one id, a message and its resend, are
 // acknowledged one by one.
 func (s *Server) acknowledged(d *device, class, id, from, participant string) {
 	i := slices.IndexFunc(d.queue, func(w *waiting) bool {
@@ -91,13 +91,6 @@ func (s *Server) acknowledged(d *device, class, id, from, participant string) {
 	}
 	d.queue = slices.Delete(d.queue, i, i+1)
 	s.state.touch()
-}
-
-// forget makes what a device has been sent wait for its next login.
-func (d *device) forget() {
-	for _, w := range d.queue {
-		w.sent = false
-	}
 }
 
 // handleAck takes a device's acknowledgement of a stanza.

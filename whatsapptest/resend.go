@@ -48,6 +48,8 @@ func (s *Server) resent(p *phone, to party, id string, kept archived, receipt *w
 		}
 		m.SenderKeyDistributionMessage = distributionMessage(chat, key).SenderKeyDistributionMessage
 		attrs["to"], attrs["participant"] = chat, to.in(types.HiddenUserServer)
+	case kept.Peer:
+		attrs["category"] = "peer"
 	case to.phone == p:
 		m = sentCopy(chat, m)
 		attrs["recipient"] = chat
@@ -66,11 +68,21 @@ func (s *Server) resent(p *phone, to party, id string, kept archived, receipt *w
 }
 
 // answerPeer answers an own device that asks its phone for messages: those that
-// the device could not decrypt and the phone has.
+// it could not decrypt and the phone has, or older ones.
 func (s *Server) answerPeer(p *phone, e envelope, request *waE2E.PeerDataOperationRequestMessage) {
-	if request.GetPeerDataOperationRequestType() != waE2E.PeerDataOperationRequestType_PLACEHOLDER_MESSAGE_RESEND || p.silent {
+	if p.silent {
 		return
 	}
+	switch request.GetPeerDataOperationRequestType() {
+	case waE2E.PeerDataOperationRequestType_PLACEHOLDER_MESSAGE_RESEND:
+		s.answerPlaceholders(p, e, request)
+	case waE2E.PeerDataOperationRequestType_HISTORY_SYNC_ON_DEMAND:
+		s.answerHistory(p, e, request.GetHistorySyncOnDemandRequest())
+	}
+}
+
+// answerPlaceholders gives a device the messages that it asks for.
+func (s *Server) answerPlaceholders(p *phone, e envelope, request *waE2E.PeerDataOperationRequestMessage) {
 	response := &waE2E.PeerDataOperationRequestResponseMessage{
 		PeerDataOperationRequestType: request.PeerDataOperationRequestType,
 		StanzaID:                     proto.String(e.id),
@@ -112,13 +124,15 @@ func (s *Server) tellDevice(p *phone, device uint16, content *waE2E.ProtocolMess
 		s.log.Error("a message does not marshal", "error", err)
 		return
 	}
+	id := newMessageID()
+	p.kept[id] = archived{Message: plain, At: unixNow(), Recipient: p.lidJID(device).String(), Peer: true}
 	enc, err := s.encrypt(p, p, device, plain, currentSession)
 	if err != nil {
 		s.log.Debug("a phone cannot write to its device", "error", err)
 		return
 	}
 	node := element("message", waBinary.Attrs{
-		"id": newMessageID(), "type": "text", "category": "peer", "to": p.lidJID(device),
+		"id": id, "type": "text", "category": "peer", "to": p.lidJID(device),
 	}, []waBinary.Node{enc})
 	s.relay(party{p, 0}, &node)
 }

@@ -94,6 +94,15 @@ func (s *supervisor) step(ctx context.Context) (done bool, err error) {
 	if !s.owner.WantsSession() {
 		return s.rest(ctx)
 	}
+	if turn, err := s.awaitTurn(ctx); !turn {
+		return false, err
+	}
+	return false, s.session(ctx)
+}
+
+// awaitTurn reports whether a session may be opened now; else it waits, or ends
+// what kept it from that.
+func (s *supervisor) awaitTurn(ctx context.Context) (turn bool, err error) {
 	if until := s.owner.Channel().Until; until != nil && time.Now().Before(*until) {
 		s.pause(ctx, time.Until(*until))
 		return false, nil
@@ -104,7 +113,7 @@ func (s *supervisor) step(ctx context.Context) (done bool, err error) {
 		s.pause(ctx, wait)
 		return false, nil
 	}
-	return false, s.session(ctx)
+	return true, nil
 }
 
 // rest releases a channel that wants no session, once nothing waits to be sent:
@@ -138,21 +147,13 @@ func (s *supervisor) session(ctx context.Context) error {
 	if err != nil || client == nil {
 		return err
 	}
-	if back := s.owner.Channel().Reconnect != nil; back && s.owner.Linked() && !client.Linked() {
-		// The credentials went before the status could say so.
-		return s.owner.Inactive(ctx, enlace.ReasonLoggedOut)
-	}
 	held, cancel, err := s.life.lease.wait(ctx)
 	if err != nil {
 		return err
 	}
 	defer cancel()
-	if s.owner.Channel().Status == enlace.Active {
-		// The session was closed without a word: the store did not answer, or the lease ran out.
-		reconnect := enlace.Reconnect{NextAt: time.Now().UTC()}
-		if err := s.owner.Reconnecting(held, enlace.ReasonNetwork, reconnect, nil); err != nil {
-			return err
-		}
+	if goOn, err := s.before(held, client); !goOn {
+		return err
 	}
 	end := s.runSession(held, client, observer{s})
 	if ctx.Err() != nil {
@@ -160,6 +161,24 @@ func (s *supervisor) session(ctx context.Context) error {
 	}
 	s.log.Info("session ended", "cause", end.Cause.String(), "code", end.Code)
 	return s.settle(ctx, end)
+}
+
+// before makes the status fit for a session; goOn is false if there is to be none.
+// It stands apart from session, as awaitTurn from step: the frames below a running
+// session stay for as long as it does, in each channel, and a copy of the channel
+// in one of them would double the stack.
+func (s *supervisor) before(ctx context.Context, client strategies.Client) (goOn bool, err error) {
+	channel := s.owner.Channel()
+	if channel.Reconnect != nil && s.owner.Linked() && !client.Linked() {
+		// The credentials went before the status could say so.
+		return false, s.owner.Inactive(ctx, enlace.ReasonLoggedOut)
+	}
+	if channel.Status != enlace.Active {
+		return true, nil
+	}
+	// The session was closed without a word: the store did not answer, or the lease ran out.
+	err = s.owner.Reconnecting(ctx, enlace.ReasonNetwork, enlace.Reconnect{NextAt: time.Now().UTC()}, nil)
+	return err == nil, err
 }
 
 // runSession runs one session to its end; listen and interrupt reach it meanwhile.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/enlacehq/enlace/whatsapptest"
+	signallog "go.mau.fi/libsignal/logger"
 )
 
 type flags struct {
@@ -32,6 +33,8 @@ type flags struct {
 }
 
 func main() {
+	var silent signallog.Loggable = quiet{}
+	signallog.Setup(&silent)
 	var f flags
 	kong.Parse(&f,
 		kong.Name("whatsapptest"),

@@ -56,6 +56,9 @@ func run(ctx context.Context, dir, out, only string, rounds int, micro bool) err
 		}
 		for _, r := range rows {
 			fmt.Fprintln(os.Stderr, "  "+r.String())
+			if r.note != "" {
+				fmt.Fprintln(os.Stderr, "    "+r.note)
+			}
 		}
 		rep.Rows = append(rep.Rows, rows...)
 	}

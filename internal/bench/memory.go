@@ -69,8 +69,9 @@ func memoryRow(n int, when string) row {
 	}
 }
 
-// alsoSeen tells the two other ways to look at the same processes.
+// alsoSeen tells the other ways to look at the same processes.
 func alsoSeen(ours, theirs usage) string {
-	return fmt.Sprintf("heap and stacks in use %s against %s KiB; resident before the collection %s against %s KiB",
-		show(ours.inUse/1024), show(theirs.inUse/1024), show(ours.resident/1024), show(theirs.resident/1024))
+	return fmt.Sprintf("heap in use %s against %s KiB, stacks %s against %s KiB; resident before the collections %s against %s KiB",
+		show(ours.heap/1024), show(theirs.heap/1024), show(ours.stack/1024), show(theirs.stack/1024),
+		show(ours.resident/1024), show(theirs.resident/1024))
 }

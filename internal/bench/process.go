@@ -73,7 +73,8 @@ func (p *process) stop() {
 type usage struct {
 	resident  float64 // what is not a file's: the code does not count, nor do shared mappings
 	collected float64 // the same after a garbage collection that gave back what it could
-	inUse     float64 // heap and stacks after that collection
+	heap      float64 // in use after that collection
+	stack     float64 // of goroutines, likewise
 }
 
 // minus is what came in addition to before, for each of n.
@@ -82,7 +83,8 @@ func (u usage) minus(before usage, n int) usage {
 	return usage{
 		resident:  each(u.resident, before.resident),
 		collected: each(u.collected, before.collected),
-		inUse:     each(u.inUse, before.inUse),
+		heap:      each(u.heap, before.heap),
+		stack:     each(u.stack, before.stack),
 	}
 }
 
@@ -94,7 +96,7 @@ func (p *process) usage(ctx context.Context) (u usage, err error) {
 	if err := p.ask(ctx, "/memory", &m); err != nil {
 		return u, err
 	}
-	u.inUse = float64(m.Heap + m.Stack)
+	u.heap, u.stack = float64(m.Heap), float64(m.Stack)
 	u.collected, err = p.anonymous()
 	return u, err
 }

@@ -27,6 +27,8 @@ type client struct {
 	state      credentials // nil while unreadable is set
 	unreadable error       // why the credentials cannot be read
 	session    *session    // the one that runs, if any
+
+	half bool // a device whose linking failed is still stored; Run's own
 }
 
 var _ strategies.Client = (*client)(nil)

@@ -30,7 +30,7 @@ type wire struct {
 	stale func(error)
 	// ready is closed by its user when the dial has returned, however it ended.
 	ready chan struct{}
-	// lost is closed when the connection's reader was told of its end.
+	// lost is closed when the connection is gone for its reader.
 	lost chan struct{}
 
 	mu   sync.Mutex
@@ -133,9 +133,12 @@ func (c *conn) Read(p []byte) (int, error) {
 	case <-c.wire.ready:
 	case <-c.closed:
 	}
-	c.told.Do(func() { close(c.wire.lost) })
+	c.tell()
 	return 0, err
 }
+
+// tell lets it be known that the reader is gone, or about to go.
+func (c *conn) tell() { c.told.Do(func() { close(c.wire.lost) }) }
 
 // Write sends, if the worker may still speak for the channel.
 func (c *conn) Write(p []byte) (int, error) {
@@ -155,9 +158,11 @@ func (c *conn) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// Close ends the connection.
+// Close ends the connection. Only the websocket calls it, when its reader is
+// gone or the dial has failed.
 func (c *conn) Close() error {
 	c.shut.Store(true)
+	c.tell()
 	c.closing.Do(func() { close(c.closed) })
 	return c.rwc.Close()
 }

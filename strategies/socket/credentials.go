@@ -18,7 +18,6 @@ import (
 type credentials interface {
 	Paired() bool
 	LastTry() bool
-	Deleted() bool
 	Device(ctx context.Context, fail func(error)) (*wastore.Device, error)
 	KeepUntil(ctx context.Context, t time.Time) error
 	Forget(ctx context.Context) error
@@ -70,14 +69,17 @@ func wipe(ctx context.Context, table store.Table, channelID string) error {
 }
 
 // settle does with the credentials what follows from a session's end. What was
-// refused as locked or banned may pass: it is kept for a while, and tried once more.
-func (c *client) settle(ctx context.Context, state credentials, s *session, end strategies.End, wasLinked, lastTry bool) error {
+// refused as locked or banned may pass: it is kept for a while, and tried once
+// more, which is lastTry.
+func (c *client) settle(ctx context.Context, state credentials, s *session, end strategies.End, lastTry bool) error {
 	refused := end.Cause == strategies.CauseLocked || end.Cause == strategies.CauseBanned
 	switch {
-	case refused && lastTry, !s.isLinked && state.Deleted():
-		// Linking that failed half-way left a device that nobody waits for.
+	case s.leftHalf():
+		c.half = true
+		return c.forgetHalf(ctx, state)
+	case refused && lastTry:
 		return state.Forget(ctx)
-	case refused && wasLinked:
+	case refused && s.wasLinked:
 		return state.KeepUntil(ctx, s.now().Add(s.times.Keep))
 	case s.connected && lastTry:
 		if err := state.KeepUntil(ctx, time.Time{}); err != nil {
@@ -85,4 +87,17 @@ func (c *client) settle(ctx context.Context, state credentials, s *session, end 
 		}
 	}
 	return state.Flush(ctx)
+}
+
+// forgetHalf removes a device whose linking failed half-way, if there is one: no
+// phone knows it, and WhatsApp would call it logged out.
+func (c *client) forgetHalf(ctx context.Context, state credentials) error {
+	if !c.half {
+		return nil
+	}
+	if err := state.Forget(ctx); err != nil {
+		return err
+	}
+	c.half = false
+	return nil
 }

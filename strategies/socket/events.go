@@ -16,20 +16,17 @@ func (s *session) handle(evt any) (ok bool) {
 	switch evt.(type) {
 	case *events.Disconnected:
 		s.dropped.Do(func() { close(s.gone) })
-	case *events.PairSuccess, *events.PairError:
+	case *events.PairSuccess:
+		s.success.Store(true)
+		s.settled.Do(func() { close(s.paired) })
+	case *events.PairError:
 		s.settled.Do(func() { close(s.paired) })
 	}
 	if !s.calls.enter() {
 		return false
 	}
 	defer s.calls.leave()
-	defer func() {
-		// whatsmeow takes a panic for success.
-		if p := recover(); p != nil {
-			s.fail(fmt.Errorf("panic in an event handler: %v", p))
-			ok = false
-		}
-	}()
+	defer s.recovered(&ok) // whatsmeow takes a panic for success
 	if s.dead.Load() {
 		return false
 	}
@@ -88,7 +85,7 @@ func (s *session) accepted() {
 	if !s.tell(func(ctx context.Context) error { return s.observer.Linked(ctx, account) }) {
 		return
 	}
-	s.isLinked, s.isNew = true, true
+	s.isLinked = true
 	switch {
 	case s.restart:
 		s.again()

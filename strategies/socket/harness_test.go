@@ -2,13 +2,14 @@ package socket
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -16,6 +17,7 @@ import (
 	"github.com/enlacehq/enlace"
 	"github.com/enlacehq/enlace/seal"
 	"github.com/enlacehq/enlace/store"
+	"github.com/enlacehq/enlace/store/faulty"
 	"github.com/enlacehq/enlace/store/memory"
 	"github.com/enlacehq/enlace/strategies"
 	"github.com/enlacehq/enlace/whatsapptest"
@@ -90,12 +92,13 @@ func (b *lockedBuffer) String() string {
 	return b.buf.String()
 }
 
-// tap counts what passes a transport.
+// tap counts what passes a transport, and can let nothing come back.
 type tap struct {
 	base http.RoundTripper
+	deaf atomic.Bool // what the server says is lost, and its end too
 
 	mu       sync.Mutex
-	requests map[string]int // by path
+	requests map[string]int // by path, without its slashes
 	written  int            // bytes into websockets
 }
 
@@ -104,11 +107,11 @@ func (p *tap) RoundTrip(r *http.Request) (*http.Response, error) {
 	if p.requests == nil {
 		p.requests = map[string]int{}
 	}
-	p.requests[r.URL.Path]++
+	p.requests[strings.Trim(r.URL.Path, "/")]++
 	p.mu.Unlock()
 	resp, err := p.base.RoundTrip(r)
 	if err == nil && resp.StatusCode == http.StatusSwitchingProtocols {
-		resp.Body = &tapped{resp.Body.(io.ReadWriteCloser), p}
+		resp.Body = &tapped{resp.Body.(io.ReadWriteCloser), p, make(chan struct{}), sync.Once{}}
 	}
 	return resp, err
 }
@@ -127,7 +130,27 @@ func (p *tap) sent() int {
 
 type tapped struct {
 	io.ReadWriteCloser
-	tap *tap
+	tap    *tap
+	closed chan struct{}
+	once   sync.Once
+}
+
+func (c *tapped) Read(b []byte) (int, error) {
+	for {
+		n, err := c.ReadWriteCloser.Read(b)
+		if !c.tap.deaf.Load() {
+			return n, err
+		}
+		if err != nil {
+			<-c.closed
+			return 0, err
+		}
+	}
+}
+
+func (c *tapped) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	return c.ReadWriteCloser.Close()
 }
 
 func (c *tapped) Write(b []byte) (int, error) {
@@ -153,7 +176,8 @@ func (w *world) channel(id string, pairing enlace.Pairing) *channel {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	return w.open(&testOwner{id: id, pairing: pairing, table: memory.New(memory.Options{}), key: key})
+	table, faults := faulty.Wrap(memory.New(memory.Options{}), 1)
+	return w.open(&testOwner{id: id, pairing: pairing, table: table, faults: faults, key: key})
 }
 
 // open opens the client of a channel, as after a restart.
@@ -172,6 +196,7 @@ type testOwner struct {
 	id      string
 	pairing enlace.Pairing
 	table   store.Table
+	faults  *faulty.Faults
 	key     *seal.DataKey
 
 	mu    sync.Mutex
@@ -401,4 +426,4 @@ func within(t *testing.T, what string, got, want, slack time.Duration) {
 	}
 }
 
-var errTest = fmt.Errorf("made for the test")
+var errTest = errors.New("made for the test")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -39,7 +40,6 @@ type session struct {
 	ctx    context.Context
 	cancel context.CancelCauseFunc
 
-	ending sync.Once
 	dead   atomic.Bool // the end has begun
 	over   chan struct{}
 	result strategies.End // set before over is closed
@@ -49,6 +49,7 @@ type session struct {
 	dropped sync.Once
 	paired  chan struct{} // closed when whatsmeow said how linking went
 	settled sync.Once
+	success atomic.Bool                    // it went well
 	refused atomic.Pointer[strategies.End] // the end that WhatsApp announced
 	refusal chan struct{}                  // has room for one word of it
 	calls   calls
@@ -56,13 +57,15 @@ type session struct {
 	passkey passkeyState
 
 	// The rest belongs to the goroutine of run.
+	dialing   chan error      // the dial's outcome; nil when it is known
+	losing    <-chan struct{} // the connection's end; nil when it is known
 	timer     *time.Timer
 	due       func()   // what happens when timer fires; nil: nothing
 	codes     []string // the QR codes that were not shown yet
 	of        int      // how many there were
 	expires   time.Time
 	isLinked  bool // there are credentials that WhatsApp accepted
-	isNew     bool // they were made in this session
+	wasLinked bool // there were before the session
 	restart   bool // WhatsApp asked for a new connection before it was known that it accepted them
 	connected bool
 	timedOut  strategies.Cause // what it means that nobody used the code shown; 0: none is shown
@@ -76,16 +79,20 @@ func (c *client) connect(ctx context.Context, observer strategies.Observer, vers
 	if unreadable != nil {
 		return strategies.End{Cause: strategies.CauseUnreadable, Err: brief(unreadable)}
 	}
-	linked, lastTry := state.Paired(), state.LastTry()
-
 	s := c.newSession(ctx, observer)
+	if err := c.forgetHalf(s.ctx, state); err != nil {
+		s.fail(err)
+		return s.result
+	}
 	device, err := state.Device(s.ctx, s.fail)
 	if err != nil {
 		s.fail(err)
 		return s.result
 	}
+	lastTry := state.LastTry()
+	s.wasLinked = device.ID != nil
+	s.isLinked = s.wasLinked
 	s.prepare(device, version, c.strategy)
-	s.isLinked = linked
 
 	c.mu.Lock()
 	c.session = s
@@ -97,7 +104,7 @@ func (c *client) connect(ctx context.Context, observer strategies.Observer, vers
 
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
-	if err := c.settle(after, state, s, end, linked, lastTry); err != nil {
+	if err := c.settle(after, state, s, end, lastTry); err != nil {
 		c.log.Warn("credentials could not be settled after a session", "cause", end.Cause.String(), "err", brief(err))
 	}
 	return end
@@ -126,6 +133,7 @@ func (c *client) newSession(ctx context.Context, observer strategies.Observer) *
 func (s *session) prepare(device *wastore.Device, version wastore.WAVersionContainer, strategy *Strategy) {
 	s.notes = keepNotes(device)
 	wa := whatsmeow.NewClient(device, &logger{log: s.log, muted: s.dead.Load, tap: s.sees})
+	slim(wa)
 	web := &http.Client{Transport: s.wire}
 	wa.SetWebsocketHTTPClient(web)
 	wa.SetPreLoginHTTPClient(web)
@@ -157,34 +165,56 @@ func (s *session) run(ctx context.Context) strategies.End {
 	go func() { dialed <- s.dial() }()
 	s.timer = time.NewTimer(s.times.Connect)
 	defer s.timer.Stop()
-	s.due = s.silent
-
-	dialing, lost := dialed, s.wire.lost
+	s.due, s.dialing, s.losing = s.silent, dialed, s.wire.lost
 	for !s.dead.Load() {
-		select {
-		case <-s.over:
-		case err := <-dialing:
-			dialing = nil
-			s.reached(err)
-		case step := <-s.steps:
-			s.follow(step)
-		case <-s.notes.changed:
-			s.renamed()
-		case <-s.refusal:
-			s.refusedBy(*s.refused.Load())
-		case <-lost:
-			lost = nil
-			s.cut()
-		case <-s.timer.C:
-			s.due()
-		}
+		s.turn()
 	}
 	<-s.over
-	if dialing != nil {
-		<-dialed
+	if s.dialing != nil {
+		<-s.dialing
 	}
 	s.unwind()
 	return s.result
+}
+
+// turn waits for one thing to happen and goes on from it.
+func (s *session) turn() {
+	defer s.recovered(nil)
+	select {
+	case <-s.over:
+	case err := <-s.dialing:
+		s.dialing = nil
+		s.reached(err)
+	case step := <-s.steps:
+		if s.dialing != nil { // it has succeeded, or nothing would happen
+			s.reached(<-s.dialing)
+			s.dialing = nil
+		}
+		s.follow(step)
+	case <-s.notes.changed:
+		s.renamed()
+	case <-s.refusal:
+		s.refusedBy(*s.refused.Load())
+	case <-s.losing:
+		s.losing = nil
+		s.cut()
+	case <-s.timer.C:
+		s.due()
+	}
+}
+
+// recovered is deferred: a panic ends the session like a failure. ok, if not nil,
+// becomes false then.
+func (s *session) recovered(ok *bool) {
+	p := recover()
+	if p == nil {
+		return
+	}
+	s.log.Error("panic in a session", "panic", scrub(fmt.Sprint(p)), "stack", string(debug.Stack()))
+	if ok != nil {
+		*ok = false
+	}
+	s.fail(errors.New("panic in a session"))
 }
 
 // dial connects. In a goroutine of its own: the deep stack of a handshake does
@@ -259,7 +289,7 @@ func (s *session) silent() {
 func (s *session) cut() {
 	switch {
 	case s.restart:
-	case s.isNew:
+	case s.isLinked && !s.wasLinked:
 		s.disconnected()
 	default:
 		s.after(grace, s.disconnected)
@@ -279,22 +309,23 @@ func (s *session) fail(err error) {
 // end ends the session; the first end counts. It returns when nothing can leave
 // any more and the context is cancelled.
 func (s *session) end(e strategies.End) {
-	s.ending.Do(func() {
-		s.dead.Store(true)
-		s.result = e
-		s.wire.close()
-		if s.live.Load() && !s.wa.DangerousInternals().IsExpectedDisconnect() {
-			// whatsmeow would otherwise be dropping the connection while it
-			// disconnects itself after a failed linking, which it does not survive.
-			wait(s.gone, closeWait)
-		}
-		err := e.Err
-		if err == nil {
-			err = errShut
-		}
-		s.cancel(err)
-		close(s.over)
-	})
+	if !s.dead.CompareAndSwap(false, true) {
+		<-s.over
+		return
+	}
+	s.result = e
+	s.wire.close()
+	if s.live.Load() && !s.wa.DangerousInternals().IsExpectedDisconnect() {
+		// whatsmeow would otherwise be dropping the connection while it
+		// disconnects itself after a failed linking, which it does not survive.
+		wait(s.gone, closeWait)
+	}
+	err := e.Err
+	if err == nil {
+		err = errShut
+	}
+	s.cancel(err)
+	close(s.over)
 }
 
 // unwind waits for what still runs on the session's behalf.
@@ -302,9 +333,15 @@ func (s *session) unwind() {
 	// Requests that were cut off wait for a reconnection unless none is expected.
 	s.wa.DangerousInternals().ExpectDisconnect()
 	s.calls.close()
-	if !s.isLinked && s.notes.saved() {
+	if !s.wasLinked && s.notes.saved() {
 		wait(s.paired, closeWait)
 	}
+}
+
+// leftHalf reports whether linking began and failed: a device may be stored that
+// WhatsApp does not know. It is asked after the session's end.
+func (s *session) leftHalf() bool {
+	return !s.wasLinked && s.notes.saved() && !s.success.Load()
 }
 
 // wait waits for done, at most for limit.
@@ -326,13 +363,7 @@ func (s *session) post(step any) {
 }
 
 // tell has the observer record something. What cannot be recorded ends the session.
-func (s *session) tell(record func(ctx context.Context) error) (ok bool) {
-	defer func() {
-		if p := recover(); p != nil {
-			s.fail(fmt.Errorf("panic while recording: %v", p))
-			ok = false
-		}
-	}()
+func (s *session) tell(record func(ctx context.Context) error) bool {
 	if err := record(s.ctx); err != nil {
 		s.fail(err)
 		return false

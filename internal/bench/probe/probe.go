@@ -42,13 +42,23 @@ func Start() {
 	go func() { panic(http.Serve(ln, mux)) }()
 }
 
-// memory collects twice, since finalizers free what the first round found, gives
-// what is free back to the system, and tells what is left.
+// memory collects until nothing changes, as it happens in time to a process that
+// idles: finalizers free what a round found, and each round halves the stacks
+// that have become too large. Then it gives what is free back to the system, and
+// tells what is left.
 func memory(w http.ResponseWriter, _ *http.Request) {
-	runtime.GC()
-	debug.FreeOSMemory()
+	const rounds = 10
 	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
+	before := uint64(0)
+	for range rounds {
+		debug.FreeOSMemory()
+		runtime.ReadMemStats(&stats)
+		now := stats.HeapInuse + stats.StackInuse
+		if before != 0 && now > before-before/200 {
+			break
+		}
+		before = now
+	}
 	_ = json.NewEncoder(w).Encode(Memory{
 		Heap: stats.HeapInuse, Stack: stats.StackInuse, Goroutines: runtime.NumGoroutine(),
 	})
