@@ -159,7 +159,7 @@ func (s *supervisor) session(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	s.log.Info("session ended", "cause", end.Cause.String(), "code", end.Code)
+	s.log.Info("session ended", "cause", end.Cause.String(), "code", end.Code, "error", end.Err)
 	return s.settle(ctx, end)
 }
 
