@@ -19,6 +19,7 @@ type credentials interface {
 	Paired() bool
 	LastTry() bool
 	Device(ctx context.Context, fail func(error)) (*wastore.Device, error)
+	WithSend(ctx context.Context) (sendCtx context.Context, done func())
 	KeepUntil(ctx context.Context, t time.Time) error
 	Forget(ctx context.Context) error
 	Flush(ctx context.Context) error

@@ -40,7 +40,7 @@ func (c *client) Prepare(ctx context.Context, m *store.Outbound) ([]byte, error)
 			return nil, &strategies.SendError{Code: enlace.CodeInvalidRequest, Message: "the recipient is no address", Final: true}
 		}
 		if to.Server != types.GroupServer {
-			if err := s.reach(ctx, to); err != nil {
+			if err := s.sending(ctx, func(ctx context.Context) error { return s.reach(ctx, to) }); err != nil {
 				return nil, err
 			}
 		}
@@ -67,17 +67,29 @@ func (c *client) Send(ctx context.Context, m *store.Outbound) (time.Time, error)
 			return time.Time{}, fmt.Errorf("content of a message: %w", err)
 		}
 		extra := whatsmeow.SendRequestExtra{ID: m.WhatsAppID, Timeout: answerWait}
-		for try := 1; ; try++ {
-			sent, err := s.wa.SendMessage(ctx, to, &content, extra)
-			if errors.Is(err, signal.ErrConflict) && try < conflictTries {
-				continue
-			}
-			if err != nil {
-				return time.Time{}, sendError(err)
-			}
-			return sent.Timestamp, nil
+		var sent whatsmeow.SendResponse
+		err = s.sending(ctx, func(ctx context.Context) (err error) {
+			sent, err = s.wa.SendMessage(ctx, to, &content, extra)
+			return err
+		})
+		if err != nil {
+			return time.Time{}, sendError(err)
 		}
+		return sent.Timestamp, nil
 	})
+}
+
+// sending runs send with what it needs of the Signal state held together, and
+// runs it again when a message that came in meanwhile changed that.
+func (s *session) sending(ctx context.Context, send func(context.Context) error) error {
+	for try := 1; ; try++ {
+		held, done := s.state.WithSend(ctx)
+		err := send(held)
+		done()
+		if !errors.Is(err, signal.ErrConflict) || try == conflictTries {
+			return err
+		}
+	}
 }
 
 // sendError is what an error of SendMessage means. Errors of whatsmeow's may name

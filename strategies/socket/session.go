@@ -33,6 +33,7 @@ type session struct {
 	log      *slog.Logger
 	observer strategies.Observer
 	owner    owner
+	state    credentials
 	wa       *whatsmeow.Client
 	wire     *wire
 	notes    *notebook
@@ -80,6 +81,7 @@ func (c *client) connect(ctx context.Context, observer strategies.Observer, vers
 		return strategies.End{Cause: strategies.CauseUnreadable, Err: brief(unreadable)}
 	}
 	s := c.newSession(ctx, observer)
+	s.state = state
 	if err := c.forgetHalf(s.ctx, state); err != nil {
 		s.fail(err)
 		return s.result
