@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -49,6 +50,25 @@ func runAll(m *testing.M) (code int, err error) {
 	code = m.Run()
 	return code, secrets.searchLogs()
 }
+
+// lookAtSources looks at every file that the programs are built from, so that the
+// go command runs the tests again, and does not repeat an old result, when one of
+// them has changed. It notes only what is looked at while a test runs.
+var lookAtSources = sync.OnceValue(func() error {
+	return filepath.WalkDir(filepath.Join("..", ".."), func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && len(entry.Name()) > 2 && strings.HasPrefix(entry.Name(), "."):
+			return filepath.SkipDir
+		case entry.IsDir() || strings.HasSuffix(path, "_test.go"):
+			return nil
+		case strings.HasSuffix(path, ".go") || strings.HasSuffix(path, ".mod"):
+			_, err = os.Stat(path)
+		}
+		return err
+	})
+})
 
 // secretStore knows what may stand in no log: everything secret that the tests
 // saw, and the numbers of the phones.

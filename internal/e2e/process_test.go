@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -49,8 +48,6 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-var processes atomic.Int64
-
 // start starts a program, which is killed at the end of the test if it still runs.
 func start(t testing.TB, name string, env []string, bin string, args ...string) *process {
 	t.Helper()
@@ -59,6 +56,9 @@ func start(t testing.TB, name string, env []string, bin string, args ...string) 
 
 func startCommand(t testing.TB, name string, env []string, cmd *exec.Cmd) *process {
 	t.Helper()
+	if err := lookAtSources(); err != nil {
+		t.Fatal(err)
+	}
 	p := &process{TB: t, name: name, cmd: cmd, done: make(chan struct{})}
 	p.out, p.log = p.newOutput("out"), p.newOutput("log")
 	cmd.Stdout, cmd.Stderr = p.out, p.log
@@ -87,7 +87,6 @@ func (p *process) newOutput(kind string) *output {
 	if err != nil {
 		p.Fatal(err)
 	}
-	processes.Add(1)
 	return &output{file: file}
 }
 
