@@ -99,6 +99,10 @@ func (s *secretStore) searchLogs() error {
 	}
 	var found []string
 	for _, file := range files {
+		// What other commands print is their answer; of a server it is a log too.
+		if name := filepath.Base(file); !strings.HasSuffix(name, ".log") && !strings.Contains(name, ".serve.") {
+			continue
+		}
 		content, err := os.ReadFile(file)
 		if err != nil {
 			return err

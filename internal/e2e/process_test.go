@@ -48,6 +48,12 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
+// end returns the last lines.
+func (o *output) end() string {
+	lines := strings.SplitAfter(o.String(), "\n")
+	return strings.Join(lines[max(0, len(lines)-60):], "")
+}
+
 // start starts a program, which is killed at the end of the test if it still runs.
 func start(t testing.TB, name string, env []string, bin string, args ...string) *process {
 	t.Helper()
@@ -74,7 +80,7 @@ func startCommand(t testing.TB, name string, env []string, cmd *exec.Cmd) *proce
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("log of %s (%d):\n%s", name, cmd.Process.Pid, p.log)
+			t.Logf("end of the log of %s (%d):\n%s", name, cmd.Process.Pid, p.log.end())
 		}
 	})
 	return p
