@@ -91,13 +91,17 @@ func makeSchema(c *conn, path string) error {
 	if err != nil {
 		return err
 	}
-	if known, err := checkSchema(c, path); known || err != nil {
+	if err := c.run("BEGIN"); err != nil { // one look: another process may be making the tables
+		return err
+	}
+	known, err := checkSchema(c, path)
+	if err := errors.Join(err, c.run("ROLLBACK")); known || err != nil {
 		return err
 	}
 	if err := c.run("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	known, err := checkSchema(c, path) // another process may have been faster
+	known, err = checkSchema(c, path) // another process may have been faster
 	if !known && err == nil {
 		err = c.run(schema...)
 	}
