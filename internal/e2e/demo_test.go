@@ -96,14 +96,15 @@ func TestDemo_TerminalClients(t *testing.T) {
 		},
 	} {
 		p := run(name)
-		p.after("Scan with WhatsApp") // and the code below it
+		edge := strings.Repeat("█", 40)
+		eventually(t, name+" to draw a QR code", soon, func() bool { return strings.Count(p.out.String(), edge) >= 2 })
 		c := d.untilQR(d.connect(name))
 		number := newNumber()
 		d.w.scan(number, c.QR.Code)
 		if code := p.exit(soon); code != 0 {
 			t.Errorf("%s: want exit code 0, got %d: %s%s", name, code, p.out, p.log)
 		}
-		if said := p.out.String(); !strings.Contains(said, "▄▄▄▄▄") || !strings.HasSuffix(said, "active: "+number+"\n") {
+		if said := p.out.String(); !strings.Contains(said, "Scan with WhatsApp") || !strings.HasSuffix(said, "active: "+number+"\n") {
 			t.Errorf("%s: want a drawn QR code, then active and the number, got:\n%s", name, said)
 		}
 		again := run(name)
