@@ -35,7 +35,12 @@ type Config struct {
 	// MaxReconnectAttempts is how often a channel that WhatsApp refuses is tried
 	// before it is given up; the network may fail for ever.
 	MaxReconnectAttempts int
-	Log                  *slog.Logger
+	// ClaimsAtOnce is how many channels are claimed at a time; one when 0. All
+	// claims check the worker's own item in their writes: make it more where the
+	// table lets several such writes pass at once, so that they need not wait for
+	// the disk one after the other.
+	ClaimsAtOnce int
+	Log          *slog.Logger
 }
 
 // Worker owns channels. See Run.
@@ -53,6 +58,9 @@ func New(config Config) *Worker {
 	}
 	if config.MaxReconnectAttempts == 0 {
 		config.MaxReconnectAttempts = DefaultMaxReconnectAttempts
+	}
+	if config.ClaimsAtOnce == 0 {
+		config.ClaimsAtOnce = 1
 	}
 	if config.Log == nil {
 		config.Log = slog.Default()
@@ -94,9 +102,9 @@ type life struct {
 	unlock func()
 	lease  *lease
 	moved  *store.Moved
-	// turn is held by a heartbeat and by a claim: some tables refuse two writers
+	// turn is held by a heartbeat, and shared by claims: some tables refuse two writers
 	// on the heartbeat's item, and the heartbeat must not be the one that loses.
-	turn sync.Mutex
+	turn sync.RWMutex
 
 	buried     atomic.Bool
 	candidates *candidates
