@@ -76,7 +76,7 @@ var importRules = []importRule{
 	},
 	{
 		from: "./...", to: []string{"go.mau.fi/..."},
-		but: []string{"./strategies/socket", "./strategies/baileys", "./store/signal", "./whatsapptest/...", "./internal/bench/..."},
+		but: []string{"./strategies/socket", "./strategies/baileys", "./store/signal", "./whatsapptest/...", "./cmd/whatsapptest", "./internal/bench/..."},
 		why: "whatsmeow stays behind the strategies",
 	},
 	{

@@ -98,7 +98,7 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	ws.SetReadLimit(frameMax + 1024)
 	c := &conn{srv: s, gate: gw.gate, ws: ws, frames: &frameReader{ws: ws}}
 	c.outbox.wake = make(chan struct{}, 1)
-	defer ws.CloseNow()
+	defer func() { _ = ws.CloseNow() }()
 	if !s.open(c) {
 		return
 	}
@@ -302,5 +302,5 @@ func (c *conn) pause(d time.Duration) bool {
 func (c *conn) ping() {
 	ctx, cancel := context.WithTimeout(context.Background(), takeoverTime)
 	defer cancel()
-	c.ws.Ping(ctx)
+	_ = c.ws.Ping(ctx)
 }

@@ -30,7 +30,8 @@ const (
 	Blackhole FaultKind = "blackhole"
 	// StreamError ends connections with <stream:error code=Code>: those that are
 	// open (one time), then each that logs in, or has been linked and would get
-	// 515. Code 401 is device_removed, 440 is replaced; 0 is 503.
+	// 515. Code 401 is device_removed (the device stays linked all the same), 440
+	// is replaced; 0 is 503.
 	StreamError FaultKind = "stream_error"
 	// Failure refuses logins with <failure reason=Code> (0 is 503); without a
 	// number also clients that want to be linked. 402 is a temporary ban of

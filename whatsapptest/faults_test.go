@@ -1,6 +1,7 @@
 package whatsapptest_test
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"testing"
@@ -9,7 +10,6 @@ import (
 
 	"github.com/enlacehq/enlace/whatsapptest"
 	"go.mau.fi/whatsmeow"
-	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/socket"
 	"go.mau.fi/whatsmeow/types/events"
 )
@@ -259,8 +259,10 @@ func TestBlackhole_NeverComesBackAndNeverCloses(t *testing.T) {
 		again.connect()
 		await[*events.Connected](again)
 		// The older client still speaks, into the void.
-		if err := c.DangerousInternals().SendNode(t.Context(), waBinary.Node{Tag: "presence"}); err != nil {
-			t.Error(err)
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		if _, err := c.GetBlocklist(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a question into the void: %v", err)
 		}
 		time.Sleep(time.Minute)
 		if stats := srv.Stats(); stats.Replaced != 1 || stats.Overlaps != 0 || stats.Connections != 1 {

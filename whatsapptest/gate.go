@@ -59,7 +59,7 @@ func (g *gate) set(mode gateMode, until time.Time) {
 	g.mode, g.until = mode, until
 	close(g.change)
 	g.change = make(chan struct{})
-	g.Conn.SetReadDeadline(time.Unix(1, 0)) // wakes a Read under way
+	_ = g.Conn.SetReadDeadline(time.Unix(1, 0)) // wakes a Read under way
 }
 
 // onSign has f called once, at the next sign that the client lives: bytes, or
@@ -108,7 +108,7 @@ func (g *gate) Read(p []byte) (int, error) {
 		if mode == gateStalled {
 			deadline = g.until
 		}
-		g.Conn.SetReadDeadline(deadline)
+		_ = g.Conn.SetReadDeadline(deadline)
 		lost := g.heldBy != nil
 		change := g.change
 		g.mu.Unlock()
@@ -225,7 +225,7 @@ func (w *gated) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	raw.SetDeadline(time.Time{})
+	_ = raw.SetDeadline(time.Time{})
 	w.gate = newGate(raw)
 	if n := brw.Reader.Buffered(); n > 0 {
 		early, _ := brw.Reader.Peek(n)

@@ -76,8 +76,9 @@ func (s *Server) login(c *conn, who *hello) {
 }
 
 // takeOver ends a device's older connection, if it has one whose end has not
-// been read: it is told, and listened to for a moment. If it shows itself alive
-// in that moment, two sessions of one device lived at once.
+// been read: it is told, asked for a sign of life by a websocket ping, and
+// listened to for a moment. If it shows itself alive in that moment, two sessions
+// of one device lived at once.
 func (s *Server) takeOver(d *device) {
 	old := d.conn
 	if old == nil || old.gate.over() || old.superseded.Load() {

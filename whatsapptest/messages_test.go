@@ -766,6 +766,7 @@ func TestPhone_SurvivesWhatIsNoCiphertext(t *testing.T) {
 	}
 	for i, content := range [][]byte{nil, {0}, {0x33}, {0x33, 1, 2, 3}, make([]byte, 200)} {
 		for _, kind := range []string{"msg", "pkmsg", "skmsg", "other"} {
+			//lint:ignore SA1019 no other way sends what is no message
 			err := c.DangerousInternals().SendNode(t.Context(), waBinary.Node{
 				Tag: "message", Attrs: waBinary.Attrs{"to": lid, "id": fmt.Sprint("BAD", i, kind), "type": "text"},
 				Content: []waBinary.Node{{Tag: "enc", Attrs: waBinary.Attrs{"v": "2", "type": kind}, Content: content}},

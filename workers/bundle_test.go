@@ -63,7 +63,8 @@ func (noJobs) Receive(ctx context.Context, _ int, wait time.Duration) ([]queue.D
 // cable is one worker's connection to the table.
 type cable struct {
 	store.Table
-	cut atomic.Bool
+	cut    atomic.Bool
+	locked atomic.Bool // it can be read; burials wait to be written, other writes fail
 }
 
 func (c *cable) down() error {
@@ -90,6 +91,12 @@ func (c *cable) Query(ctx context.Context, q store.Query) (store.Page, error) {
 func (c *cable) Write(ctx context.Context, ops ...store.Op) error {
 	if err := c.down(); err != nil {
 		return err
+	}
+	for c.locked.Load() {
+		if burial := len(ops) > 1 && ops[0].Kind == store.OpDelete; !burial || ctx.Err() != nil {
+			return store.ErrUnavailable
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 	return c.Table.Write(ctx, ops...)
 }

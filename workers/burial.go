@@ -21,7 +21,8 @@ const leastReads = 4
 
 // watchOthers buries workers that have fallen silent: whose counter stood still
 // over a whole lease of this worker's own reads. A read that fails or is late
-// begins the watch again, so that an outage of the store buries nobody.
+// begins the watch again, so that an outage of the store buries nobody; so does a
+// lapse of this worker's own lease: where nobody can write, all stand still.
 func (l *life) watchOthers(ctx context.Context) {
 	seen := map[string]sighting{}
 	var last time.Time
@@ -29,7 +30,7 @@ func (l *life) watchOthers(ctx context.Context) {
 		asked := time.Now()
 		workers, err := l.readWorkers(ctx)
 		answered := time.Now()
-		if err != nil || answered.Sub(asked) > l.lease.part(maxGapPart) || asked.Sub(last) > l.lease.part(maxGapPart) {
+		if err != nil || !l.lease.holds() || answered.Sub(asked) > l.lease.part(maxGapPart) || asked.Sub(last) > l.lease.part(maxGapPart) {
 			clear(seen)
 		}
 		if err != nil && ctx.Err() == nil {

@@ -56,6 +56,9 @@ func (c *candidates) next() (candidate, bool) {
 	first := c.list[0]
 	c.list = c.list[1:]
 	delete(c.known, first)
+	if len(c.list) > 0 {
+		wake(c.added) // others may be waiting
+	}
 	return first, true
 }
 
@@ -67,8 +70,17 @@ func wake(c chan struct{}) {
 	}
 }
 
-// claims claims the candidates, one at a time, until ctx ends.
+// claims claims the candidates until ctx ends.
 func (l *life) claims(ctx context.Context) {
+	var claimers sync.WaitGroup
+	for range l.ClaimsAtOnce {
+		claimers.Go(func() { l.claimInTurn(ctx) })
+	}
+	claimers.Wait()
+}
+
+// claimInTurn claims one candidate after the other.
+func (l *life) claimInTurn(ctx context.Context) {
 	for ctx.Err() == nil {
 		next, ok := l.candidates.next()
 		if !ok {
@@ -96,8 +108,8 @@ func (l *life) claim(ctx context.Context, c candidate) error {
 		return err
 	}
 	defer cancel()
-	l.turn.Lock()
-	defer l.turn.Unlock()
+	l.turn.RLock()
+	defer l.turn.RUnlock()
 	owner, err := l.Store.Claim(held, store.Claimer{Worker: l.heart.ID(), Fresh: l.lease.Fresh, Moved: l.moved}, c.channelID, c.from)
 	if err != nil {
 		return err
@@ -117,7 +129,9 @@ func (l *life) supervise(ctx context.Context, owner *store.Owner) {
 		s.run(ctx)
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		delete(l.channels, owner.ChannelID())
+		if l.channels[owner.ChannelID()] == s { // else it was released and is claimed again
+			delete(l.channels, owner.ChannelID())
+		}
 	})
 }
 

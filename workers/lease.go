@@ -73,6 +73,13 @@ func (l *lease) Fresh() error {
 	return nil
 }
 
+// holds reports whether sessions may live.
+func (l *lease) holds() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.elapsedLocked() <= l.part(closePart)
+}
+
 // wait returns, as soon as the lease is held, a context that ends when it is not
 // any more or ctx ends.
 func (l *lease) wait(ctx context.Context) (context.Context, context.CancelFunc, error) {

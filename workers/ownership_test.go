@@ -116,6 +116,40 @@ func TestWorker_AnOutageOfTheStoreBuriesNobody(t *testing.T) {
 	})
 }
 
+// Somebody holds up all writers of the table: everybody's heartbeat stands still,
+// and everybody sees it.
+func TestWorker_ATableThatNobodyCanWriteBuriesNobody(t *testing.T) {
+	inBubble(t, func(b *bundle) {
+		all := []*worker{b.worker(), b.worker(), b.worker()}
+		c := b.connect()
+		b.waitStatus(c.ID, 5*time.Second, enlace.Active, "")
+		owner := b.channelOwner(c.ID)
+		for n := range 20 {
+			for _, w := range all {
+				w.cable.locked.Store(true)
+			}
+			time.Sleep(lease + time.Duration(n)*lease/10)
+			b.phone.read(func(p *phone) {
+				if p.live != 0 {
+					b.Error("a session lives on without a heartbeat")
+				}
+			})
+			for _, w := range all {
+				w.cable.locked.Store(false)
+			}
+			time.Sleep(2 * lease)
+			b.waitStatus(c.ID, 3*lease, enlace.Active, "")
+		}
+		if buried, err := b.Buried(b.Context()); err != nil || len(buried) != 0 {
+			b.Errorf("buried %v, %v", buried, err)
+		}
+		if now := b.channelOwner(c.ID); now != owner {
+			b.Errorf("owner %s, want %s", now, owner)
+		}
+		b.wantOverlaps(0)
+	})
+}
+
 func TestWorker_ManyWorkersShareWithoutOverlap(t *testing.T) {
 	inBubble(t, func(b *bundle) {
 		all := []*worker{b.worker(), b.worker(), b.worker()}

@@ -38,7 +38,12 @@ type Config struct {
 	// SendRate is how many messages a channel sends in a second at most, in uneven
 	// steps; 0 means as fast as WhatsApp takes them.
 	SendRate float64
-	Log      *slog.Logger
+	// ClaimsAtOnce is how many channels are claimed at a time; one when 0. All
+	// claims check the worker's own item in their writes: make it more where the
+	// table lets several such writes pass at once, so that they need not wait for
+	// the disk one after the other.
+	ClaimsAtOnce int
+	Log          *slog.Logger
 }
 
 // Worker owns channels. See Run.
@@ -56,6 +61,9 @@ func New(config Config) *Worker {
 	}
 	if config.MaxReconnectAttempts == 0 {
 		config.MaxReconnectAttempts = DefaultMaxReconnectAttempts
+	}
+	if config.ClaimsAtOnce == 0 {
+		config.ClaimsAtOnce = 1
 	}
 	if config.Log == nil {
 		config.Log = slog.Default()
@@ -97,9 +105,9 @@ type life struct {
 	unlock func()
 	lease  *lease
 	moved  *store.Moved
-	// turn is held by a heartbeat and by a claim: some tables refuse two writers
+	// turn is held by a heartbeat, and shared by claims: some tables refuse two writers
 	// on the heartbeat's item, and the heartbeat must not be the one that loses.
-	turn sync.Mutex
+	turn sync.RWMutex
 
 	buried     atomic.Bool
 	candidates *candidates

@@ -15,8 +15,8 @@ import (
 
 type connectCommand struct {
 	URL     string `help:"Where the API is." default:"http://127.0.0.1:8080"`
-	Key     string `help:"The API key; others on the machine can read it there, --key-file is better." xor:"key" placeholder:"enl_…"`
-	KeyFile string `help:"The file that holds the API key." xor:"key" default:"" placeholder:"FILE"`
+	Key     string `help:"The API key; others on the machine can read it there, --key-file is better." placeholder:"enl_…"`
+	KeyFile string `help:"The file that holds the API key." placeholder:"FILE"`
 	Company string `help:"The company." required:"" placeholder:"ID"`
 	Type    string `help:"The channel's type." default:"WHATSAPP_WEB"`
 	Name    string `help:"The channel's name." default:"default"`
@@ -52,11 +52,11 @@ func (c *connectCommand) Run(ctx context.Context) error {
 }
 
 func (c *connectCommand) key() (string, error) {
-	if c.KeyFile == "" {
-		if c.Key == "" {
-			return "", errors.New("an API key is needed: --key-file FILE, such as the data folder's admin.key, or ENLACE_KEY")
-		}
+	switch {
+	case c.Key != "":
 		return c.Key, nil
+	case c.KeyFile == "":
+		return "", errors.New("an API key is needed: --key-file FILE, such as the data folder's admin.key, or ENLACE_KEY")
 	}
 	content, err := os.ReadFile(c.KeyFile)
 	if err != nil {

@@ -117,6 +117,10 @@ func (s *service) url() string { return "http://" + s.listener.Addr().String() }
 // service stops. The worker takes 25 s at most, at the same time.
 const shutdownTime = 20 * time.Second
 
+// claimsAtOnce is how many channels a worker claims at a time: the folder's file
+// commits them together.
+const claimsAtOnce = 16
+
 // run serves until ctx ends; then it answers what was asked, hands its channels
 // over and returns nil.
 func (s *service) run(ctx context.Context) error {
@@ -127,7 +131,8 @@ func (s *service) run(ctx context.Context) error {
 	worker := workers.New(workers.Config{
 		Store: s.folder.store, Queue: s.folder.queue, Strategies: s.types, Locks: locks,
 		Lease: s.flags.Lease, ReconnectDelay: s.flags.ReconnectDelay, MaxReconnectAttempts: s.flags.MaxReconnectAttempts,
-		Log: s.log,
+		ClaimsAtOnce: claimsAtOnce,
+		Log:          s.log,
 	})
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -38,9 +38,10 @@ while :; do
 	case $status in
 	connecting)
 		attempt=$(printf %s "$channel" | sed -n 's/.*"attempt":\([0-9]*\),"of".*/\1/p')
-		if [ -n "$attempt" ] && [ "$attempt" != "$drawn" ]; then
-			echo "Scan with WhatsApp, Linked devices (code $attempt):"
-			call -H 'Accept: text/plain' "$channels/$id/qr"
+		# It may have been scanned, or be the next one, by the time that it is fetched.
+		if [ -n "$attempt" ] && [ "$attempt" != "$drawn" ] &&
+			picture=$(call -f -H 'Accept: text/plain' "$channels/$id/qr" 2>/dev/null); then
+			printf 'Scan with WhatsApp, Linked devices (code %s):\n%s\n' "$attempt" "$picture"
 			drawn=$attempt
 		fi
 		;;

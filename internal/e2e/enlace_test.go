@@ -190,6 +190,14 @@ func (s *server) untilActive(c enlace.Channel) enlace.Channel {
 	return s.until(c, "active", func(c enlace.Channel) bool { return c.Status == enlace.Active })
 }
 
+// untilBack waits until a channel that was active under one owner is so under another.
+func (s *server) untilBack(c enlace.Channel) enlace.Channel {
+	s.Helper()
+	return s.until(c, "active under a new owner", func(now enlace.Channel) bool {
+		return now.Status == enlace.Active && now.Owner != c.Owner
+	})
+}
+
 // untilEnds waits for a status that lasts, with its reason.
 func (s *server) untilEnds(c enlace.Channel, status enlace.Status, reason enlace.Reason) enlace.Channel {
 	s.Helper()

@@ -117,7 +117,7 @@ func TestStop_DrainsAndReleases(t *testing.T) {
 		t.Errorf("want the channel released, got owner %s", owner)
 	}
 	s = i.serve()
-	s.untilActive(c)
+	s.untilBack(c)
 	w.wantsNoOverlap()
 }
 
@@ -128,7 +128,7 @@ func TestWhatsAppRestarts(t *testing.T) {
 	s := install(t, w).serve()
 	c, _ := s.linked(w, "default")
 	w.restart()
-	c = s.until(c, "reconnecting", func(c enlace.Channel) bool { return c.Reconnect != nil || c.Version > 4 })
+	eventually(t, "active again", soon, func() bool { return count(s.events(c), enlace.EventReady) == 2 })
 	c = s.untilActive(c)
 	if n := count(s.events(c), enlace.EventQR); n != 1 {
 		t.Errorf("want the one QR code of the first time, got %d", n)

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -49,7 +48,11 @@ func (o *output) String() string {
 	return o.text.String()
 }
 
-var processes atomic.Int64
+// end returns the last lines.
+func (o *output) end() string {
+	lines := strings.SplitAfter(o.String(), "\n")
+	return strings.Join(lines[max(0, len(lines)-60):], "")
+}
 
 // start starts a program, which is killed at the end of the test if it still runs.
 func start(t testing.TB, name string, env []string, bin string, args ...string) *process {
@@ -59,6 +62,9 @@ func start(t testing.TB, name string, env []string, bin string, args ...string) 
 
 func startCommand(t testing.TB, name string, env []string, cmd *exec.Cmd) *process {
 	t.Helper()
+	if err := lookAtSources(); err != nil {
+		t.Fatal(err)
+	}
 	p := &process{TB: t, name: name, cmd: cmd, done: make(chan struct{})}
 	p.out, p.log = p.newOutput("out"), p.newOutput("log")
 	cmd.Stdout, cmd.Stderr = p.out, p.log
@@ -74,7 +80,7 @@ func startCommand(t testing.TB, name string, env []string, cmd *exec.Cmd) *proce
 	t.Cleanup(func() {
 		p.kill()
 		if t.Failed() {
-			t.Logf("log of %s (%d):\n%s", name, cmd.Process.Pid, p.log)
+			t.Logf("end of the log of %s (%d):\n%s", name, cmd.Process.Pid, p.log.end())
 		}
 	})
 	return p
@@ -87,7 +93,6 @@ func (p *process) newOutput(kind string) *output {
 	if err != nil {
 		p.Fatal(err)
 	}
-	processes.Add(1)
 	return &output{file: file}
 }
 

@@ -54,9 +54,7 @@ func (s *server) comesBack(i *installation, w *whatsApp, channels ...enlace.Chan
 	s.kill()
 	again := i.serve()
 	for n, c := range channels {
-		back := again.until(c, "active under a new owner", func(now enlace.Channel) bool {
-			return now.Status == enlace.Active && now.Owner != c.Owner
-		})
+		back := again.untilBack(c)
 		if back.PhoneNumber != c.PhoneNumber {
 			s.Errorf("channel %s: want its number kept, got %q", c.Name, back.PhoneNumber)
 		}

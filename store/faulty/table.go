@@ -142,7 +142,7 @@ func (f *Faults) keepLate(ops []store.Op) {
 // send makes writes that were late; whether their conditions still hold is theirs to see.
 func (f *Faults) send(late [][]store.Op) {
 	for _, ops := range late {
-		f.inner.Write(context.Background(), ops...)
+		_ = f.inner.Write(context.Background(), ops...)
 	}
 }
 

@@ -125,10 +125,3 @@ func decodeCredentials(value []byte, d *wastore.Device) error {
 	}
 	return nil
 }
-
-func keyPair(private []byte) (*keys.KeyPair, error) {
-	if len(private) != keyBytes {
-		return nil, errMalformed
-	}
-	return keys.NewKeyPairFromPrivateKey([keyBytes]byte(private)), nil
-}

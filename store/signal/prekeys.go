@@ -9,7 +9,6 @@ import (
 	"encoding/binary"
 	"fmt"
 
-	"filippo.io/edwards25519"
 	"go.mau.fi/whatsmeow/util/keys"
 )
 
@@ -90,23 +89,11 @@ func (p prekeys) key(id uint32) (*keys.PreKey, error) {
 	}
 	private[0] &= 248
 	private[31] = private[31]&127 | 64
-	public, err := publicOf(private)
+	pair, err := keyPair(private)
 	if err != nil {
 		return nil, err
 	}
-	pair := keys.KeyPair{Pub: (*[keyBytes]byte)(public), Priv: (*[keyBytes]byte)(private)}
-	return &keys.PreKey{KeyPair: pair, KeyID: id}, nil
-}
-
-// publicOf is X25519 of a private key and the base point, by way of the Edwards
-// form of the curve: there the base point's multiples are in a table, which makes
-// it three times as fast. A linking derives hundreds of keys while somebody waits.
-func publicOf(private []byte) ([]byte, error) {
-	scalar, err := new(edwards25519.Scalar).SetBytesWithClamping(private)
-	if err != nil {
-		return nil, err
-	}
-	return new(edwards25519.Point).ScalarBaseMult(scalar).BytesMontgomery(), nil
+	return &keys.PreKey{KeyPair: *pair, KeyID: id}, nil
 }
 
 // fresh returns the ids that are not at the server yet, at most limit of them.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"time"
 
 	engine "modernc.org/sqlite"
@@ -47,8 +49,11 @@ func explain(path string, err error) error {
 	case 0:
 		return err
 	case lib.SQLITE_FULL:
-		return fmt.Errorf("%s: disk full, nothing was written: %w", path, store.ErrUnavailable)
+		return diskFull(path)
 	case lib.SQLITE_IOERR:
+		if e := (*engine.Error)(nil); errors.As(err, &e) && e.Code() == lib.SQLITE_IOERR_SHMSIZE {
+			return diskFull(path) // there was no room for the file that all connections share
+		}
 		return fmt.Errorf("%s: disk error, nothing was written (%s): %w", path, err, store.ErrUnavailable)
 	case lib.SQLITE_NOMEM:
 		return fmt.Errorf("%s: out of memory: %w", path, store.ErrUnavailable)
@@ -59,9 +64,23 @@ func explain(path string, err error) error {
 	case lib.SQLITE_READONLY:
 		return fmt.Errorf("%s cannot be written: the file or its folder is read-only", path)
 	case lib.SQLITE_CANTOPEN, lib.SQLITE_PERM, lib.SQLITE_AUTH:
-		return fmt.Errorf("%s cannot be opened; may this user read and write it and its folder?", path)
+		return fmt.Errorf("%s cannot be opened: %s", path, whyNotWritable(path))
 	case lib.SQLITE_TOOBIG:
 		return fmt.Errorf("%s: %w", path, store.ErrTooLarge)
 	}
 	return fmt.Errorf("%s: %w", path, err)
+}
+
+func diskFull(path string) error {
+	return fmt.Errorf("%s: disk full, nothing was written: %w", path, store.ErrUnavailable)
+}
+
+// whyNotWritable asks the system, of which the engine keeps the answer to itself.
+func whyNotWritable(path string) string {
+	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".probe-*")
+	if err != nil {
+		return "its folder: " + reason(err).Error()
+	}
+	_ = errors.Join(file.Close(), os.Remove(file.Name()))
+	return "may this user read and write it and its folder?"
 }

@@ -13,16 +13,24 @@ const pageBytes = 4 << 20
 
 const columns = "pk, sk, version, expires, index_pk, index_sk, write_id, value"
 
-// reader is a connection that only reads. Any BLOB sorts behind every TEXT, so
+// The queries; the verb is for the order. Any BLOB sorts behind every TEXT, so
 // that an upper bound may be noBound.
+const (
+	live       = " AND (expires IS NULL OR expires > ?)"
+	tableQuery = "SELECT " + columns + " FROM items WHERE pk = ? AND sk >= ? AND sk < ?" + live + " ORDER BY sk %s LIMIT ?"
+	indexQuery = "SELECT index_sk, pk, sk FROM items WHERE index_pk = ? AND (index_sk, pk, sk) > (?, ?, ?) AND (index_sk, pk, sk) < (?, ?, ?)" + live +
+		" ORDER BY index_sk %[1]s, pk %[1]s, sk %[1]s LIMIT ?"
+)
+
+var noBound = []byte{}
+
+// reader is a connection that only reads.
 type reader struct {
 	conn                   *conn
 	get                    *stmt
 	table, tableDescending *stmt
 	index, indexDescending *stmt
 }
-
-var noBound = []byte{}
 
 func openReader(path string) (*reader, error) {
 	c, err := openConn(path)
@@ -42,21 +50,15 @@ func (r *reader) prepare() error {
 	if err := r.conn.run("PRAGMA busy_timeout = 5000", "PRAGMA query_only = 1", "PRAGMA cache_size = -1024"); err != nil {
 		return err
 	}
-	const (
-		live  = " AND (expires IS NULL OR expires > ?)"
-		table = "SELECT " + columns + " FROM items WHERE pk = ? AND sk >= ? AND sk < ?" + live + " ORDER BY sk %s LIMIT ?"
-		index = "SELECT index_sk, pk, sk FROM items WHERE index_pk = ? AND (index_sk, pk, sk) > (?, ?, ?) AND (index_sk, pk, sk) < (?, ?, ?)" + live +
-			" ORDER BY index_sk %[1]s, pk %[1]s, sk %[1]s LIMIT ?"
-	)
 	for _, p := range []struct {
 		stmt **stmt
 		sql  string
 	}{
 		{&r.get, "SELECT " + columns + " FROM items WHERE pk = ? AND sk = ?" + live},
-		{&r.table, fmt.Sprintf(table, "ASC")},
-		{&r.tableDescending, fmt.Sprintf(table, "DESC")},
-		{&r.index, fmt.Sprintf(index, "ASC")},
-		{&r.indexDescending, fmt.Sprintf(index, "DESC")},
+		{&r.table, fmt.Sprintf(tableQuery, "ASC")},
+		{&r.tableDescending, fmt.Sprintf(tableQuery, "DESC")},
+		{&r.index, fmt.Sprintf(indexQuery, "ASC")},
+		{&r.indexDescending, fmt.Sprintf(indexQuery, "DESC")},
 	} {
 		var err error
 		if *p.stmt, err = r.conn.prepare(p.sql); err != nil {

@@ -85,19 +85,23 @@ func openSchema(ctx context.Context, path string, t tuning) (*conn, error) {
 }
 
 func makeSchema(c *conn, path string) error {
-	// the checkpoint is the writer's to time; a cache of 4 MB is bound, not taken at once
+	// the checkpoint is the writer's to time; a cache of 2 MB is bound, not taken at once
 	err := c.run("PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL", "PRAGMA wal_autocheckpoint = 0",
-		"PRAGMA journal_size_limit = 16777216", "PRAGMA cache_size = -4096", "PRAGMA busy_timeout = 0")
+		"PRAGMA journal_size_limit = 16777216", "PRAGMA cache_size = -2048", "PRAGMA busy_timeout = 0")
 	if err != nil {
 		return err
 	}
-	if known, err := checkSchema(c, path); known || err != nil {
+	if err := c.run("BEGIN"); err != nil { // one look: another process may be making the tables
+		return err
+	}
+	known, err := checkSchema(c, path)
+	if err := errors.Join(err, c.run("ROLLBACK")); known || err != nil {
 		return err
 	}
 	if err := c.run("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	known, err := checkSchema(c, path) // another process may have been faster
+	known, err = checkSchema(c, path) // another process may have been faster
 	if !known && err == nil {
 		err = c.run(schema...)
 	}

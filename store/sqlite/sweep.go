@@ -8,6 +8,8 @@ import (
 // sweepItems is how many expired items one transaction removes.
 const sweepItems = 200
 
+const sweepStatement = "DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE expires <= ? ORDER BY expires LIMIT ?)"
+
 // sweep removes expired items now and then, a few at a time, standing back for
 // writes that wait. Nobody sees the difference: they are absent already.
 func (w *writer) sweep() {

@@ -68,7 +68,7 @@ func newWriter(db *DB, c *conn) (*writer, error) {
 		{&w.stmts.dataVersion, "PRAGMA data_version"},
 		{&w.stmts.checkpoint, "PRAGMA wal_checkpoint(PASSIVE)"},
 		{&w.stmts.anyExpired, "SELECT 1 FROM items WHERE expires <= ? LIMIT 1"},
-		{&w.stmts.sweep, "DELETE FROM items WHERE rowid IN (SELECT rowid FROM items WHERE expires <= ? ORDER BY expires LIMIT ?)"},
+		{&w.stmts.sweep, sweepStatement},
 	} {
 		var err error
 		if *p.stmt, err = c.prepare(p.sql); err != nil {

@@ -28,10 +28,10 @@ type wire struct {
 	fresh func() error
 	// stale is called, in a goroutine of its own, when fresh kept something from leaving.
 	stale func(error)
-	// ready is closed by its user when the dial has returned, however it ended.
-	ready chan struct{}
-	// lost is closed when the connection is gone for its reader.
-	lost chan struct{}
+	// ready is given by the wire's user when the dial has returned, however it ended.
+	ready moment
+	// lost is given when the connection is gone for its reader.
+	lost moment
 
 	mu   sync.Mutex
 	shut bool
@@ -41,7 +41,7 @@ type wire struct {
 var _ http.RoundTripper = (*wire)(nil)
 
 func newWire(base http.RoundTripper, fresh func() error, stale func(error)) *wire {
-	return &wire{base: base, fresh: fresh, stale: stale, ready: make(chan struct{}), lost: make(chan struct{})}
+	return &wire{base: base, fresh: fresh, stale: stale, ready: newMoment(), lost: newMoment()}
 }
 
 // RoundTrip dials. A websocket's connection comes back as the body of the answer.
@@ -58,7 +58,7 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp.Body.Close()
 		return nil, errors.New("the transport gives no connection to write to")
 	}
-	c := &conn{rwc: rwc, wire: w, closed: make(chan struct{})}
+	c := &conn{rwc: rwc, wire: w, asked: newMoment(), closed: newMoment()}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.shut || w.conn != nil {
@@ -87,7 +87,7 @@ func (w *wire) close() {
 	limit := time.NewTimer(closeWait)
 	defer limit.Stop()
 	select {
-	case <-w.lost:
+	case <-w.lost.given:
 	case <-limit.C:
 	}
 }
@@ -98,12 +98,10 @@ type conn struct {
 	wire *wire
 
 	shut     atomic.Bool
-	asked    atomic.Bool // something was written
-	answered bool        // something was read; the reader's own
-	broken   bool        // brokenFrame was read; the reader's own
-	told     sync.Once
-	closing  sync.Once
-	closed   chan struct{}
+	asked    moment // something was written
+	closed   moment
+	answered bool // something was read; the reader's own
+	broken   bool // brokenFrame was read; the reader's own
 }
 
 var _ io.ReadWriteCloser = (*conn)(nil)
@@ -119,26 +117,24 @@ var brokenFrame = []byte{0x82, 4, 0, 0, 1, 0xff}
 // end, and would forget about it.
 func (c *conn) Read(p []byte) (int, error) {
 	n, err := c.rwc.Read(p)
-	switch {
-	case n > 0:
+	if err == nil || n > 0 {
 		c.answered = true
 		return n, nil
-	case err == nil:
-		return 0, nil
-	case c.asked.Load() && !c.answered && !c.broken && len(p) >= len(brokenFrame):
-		c.broken = true
-		return copy(p, brokenFrame), nil
+	}
+	asked := c.asked.given
+	if c.answered || c.broken || c.wire.ready.wasGiven() || len(p) < len(brokenFrame) {
+		asked = nil // nobody waits for an answer
 	}
 	select {
-	case <-c.wire.ready:
-	case <-c.closed:
+	case <-asked:
+		c.broken = true
+		return copy(p, brokenFrame), nil
+	case <-c.wire.ready.given:
+	case <-c.closed.given:
 	}
-	c.tell()
+	c.wire.lost.give()
 	return 0, err
 }
-
-// tell lets it be known that the reader is gone, or about to go.
-func (c *conn) tell() { c.told.Do(func() { close(c.wire.lost) }) }
 
 // Write sends, if the worker may still speak for the channel.
 func (c *conn) Write(p []byte) (int, error) {
@@ -153,7 +149,7 @@ func (c *conn) Write(p []byte) (int, error) {
 	}
 	n, err := c.rwc.Write(p)
 	if err == nil {
-		c.asked.Store(true)
+		c.asked.give()
 	}
 	return n, err
 }
@@ -162,7 +158,7 @@ func (c *conn) Write(p []byte) (int, error) {
 // gone or the dial has failed.
 func (c *conn) Close() error {
 	c.shut.Store(true)
-	c.tell()
-	c.closing.Do(func() { close(c.closed) })
+	c.wire.lost.give()
+	c.closed.give()
 	return c.rwc.Close()
 }

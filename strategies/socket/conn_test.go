@@ -46,7 +46,7 @@ func alwaysFresh() error { return nil }
 func TestWire_CloseWaitsForTheReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, rwc, far := dialedWire(t, alwaysFresh, nil)
-		close(w.ready)
+		w.ready.give()
 		handled := make(chan struct{})
 		go func() {
 			buf := make([]byte, 10)
@@ -134,7 +134,7 @@ func TestConn_EndBeforeAnAnswer(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			w, rwc, far := dialedWire(t, alwaysFresh, nil)
-			close(w.ready)
+
 			buf := make([]byte, 100)
 			if tc.ask {
 				go far.Read(make([]byte, 10))
@@ -149,19 +149,17 @@ func TestConn_EndBeforeAnAnswer(t *testing.T) {
 				}
 			}
 			far.Close()
-			n, err := rwc.Read(buf)
 			if tc.broken {
-				if err != nil || !bytes.Equal(buf[:n], brokenFrame) {
+				if n, err := rwc.Read(buf); err != nil || !bytes.Equal(buf[:n], brokenFrame) {
 					t.Fatalf("read %x, %v; want a broken frame", buf[:n], err)
 				}
-				n, err = rwc.Read(buf)
 			}
+			w.ready.give()
+			n, err := rwc.Read(buf)
 			if n != 0 || !errors.Is(err, io.EOF) {
 				t.Errorf("read %x, %v; want the end", buf[:n], err)
 			}
-			select {
-			case <-w.lost:
-			default:
+			if !w.lost.wasGiven() {
 				t.Error("the connection is not known to be lost")
 			}
 		})
@@ -183,7 +181,7 @@ func TestConn_EndWaitsForTheDialToReturn(t *testing.T) {
 			t.Fatalf("read %v while the dial had not returned", err)
 		default:
 		}
-		close(w.ready)
+		w.ready.give()
 		if err := <-ended; !errors.Is(err, io.EOF) {
 			t.Errorf("read %v, want the end", err)
 		}

@@ -15,12 +15,12 @@ import (
 func (s *session) handle(evt any) (ok bool) {
 	switch evt.(type) {
 	case *events.Disconnected:
-		s.dropped.Do(func() { close(s.gone) })
+		s.gone.give()
 	case *events.PairSuccess:
 		s.success.Store(true)
-		s.settled.Do(func() { close(s.paired) })
+		s.paired.give()
 	case *events.PairError:
-		s.settled.Do(func() { close(s.paired) })
+		s.paired.give()
 	}
 	if !s.calls.enter() {
 		return false
@@ -89,7 +89,7 @@ func (s *session) accepted() {
 	switch {
 	case s.restart:
 		s.again()
-	case s.wasLost():
+	case s.wire.lost.wasGiven():
 		s.after(grace, s.disconnected)
 	default:
 		s.after(s.times.Connect, s.silent)

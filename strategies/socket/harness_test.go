@@ -211,6 +211,14 @@ func (o *testOwner) Table() store.Table               { return o.table }
 func (o *testOwner) DataKey() *seal.DataKey           { return o.key }
 func (o *testOwner) StillOwner(context.Context) error { return nil }
 
+func (o *testOwner) SentContent(context.Context, string) ([]byte, error) {
+	return nil, store.ErrNotFound
+}
+
+func (o *testOwner) Quoted(context.Context, string) (store.Quoted, error) {
+	return store.Quoted{}, store.ErrNotFound
+}
+
 func (o *testOwner) Fresh() error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -270,6 +278,10 @@ func (o *observer) Passkey(_ context.Context, passkey enlace.Passkey) error {
 func (o *observer) Linked(_ context.Context, account enlace.Account) error {
 	return o.take(told{what: "linked", account: account})
 }
+
+func (o *observer) Received(context.Context, store.Incoming) error    { return nil }
+func (o *observer) Unavailable(context.Context, store.Incoming) error { return nil }
+func (o *observer) Receipt(context.Context, strategies.Receipt) error { return nil }
 
 func (o *observer) Connected(_ context.Context, account enlace.Account) error {
 	return o.take(told{what: "connected", account: account})

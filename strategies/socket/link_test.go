@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.mau.fi/whatsmeow/types/events"
@@ -235,6 +236,61 @@ func TestRun_UnansweredPasskeyTimesOut(t *testing.T) {
 		within(t, "the end", time.Since(asked.at), asked.passkey.ExpiresAt.Sub(asked.at), 0)
 		if err := c.AnswerPasskey(t.Context(), nil); !errors.Is(err, errNoPasskey) {
 			t.Errorf("an answer after the end: %v, want %v", err, errNoPasskey)
+		}
+	})
+}
+
+// TestRun_FirstEventMayComeBeforeTheDialReturns has both ready at once, many
+// times, because which is taken first is left to chance.
+func TestRun_FirstEventMayComeBeforeTheDialReturns(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, whatsapptest.Options{})
+		c := w.channel("ch_1", enlace.Pairing{})
+		for range 20 {
+			o := newObserver()
+			s := c.newSession(t.Context(), o)
+			device, err := c.state.Device(s.ctx, s.fail)
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.prepare(device, c.strategy.versions.current, c.strategy)
+			s.timer, s.due = time.NewTimer(s.times.Connect), s.silent
+			s.dialing = make(chan error, 1)
+			s.dialing <- nil
+			go s.post(&events.QR{Codes: []string{"1", "2", "3", "4", "5", "6"}})
+			synctest.Wait()
+			for s.dialing != nil || len(o.told) == 0 {
+				s.turn()
+			}
+			begin := time.Now()
+			<-s.timer.C
+			within(t, "the next step", time.Since(begin), s.times.FirstQR, 0)
+			s.end(strategies.End{Cause: strategies.CauseStopped})
+		}
+	})
+}
+
+func TestRun_TellsAnAccountsNewName(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, whatsapptest.Options{})
+		c, r := w.connected("ch_1", number)
+		device := c.running().wa.Store
+		device.PushName = "Ann"
+		if err := device.Save(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.next("connected").account; got.PushName != "Ann" || got.PhoneNumber != number {
+			t.Errorf("told %+v, want the name and the number", got)
+		}
+		if err := device.Save(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		r.stop()
+		if len(r.told) != 0 {
+			t.Errorf("told %+v, though nothing changed", <-r.told)
+		}
+		if got := c.start().next("connected").account.PushName; got != "Ann" {
+			t.Errorf("the name after a reconnect is %q, want Ann", got)
 		}
 	})
 }

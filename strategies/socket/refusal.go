@@ -97,11 +97,12 @@ func streamErrorCode(node *waBinary.Node) string {
 	if code := node.AttrGetter().OptionalString("code"); code != "" {
 		return code
 	}
-	for _, child := range node.GetChildren() {
-		if word := child.AttrGetter().OptionalString("type"); word != "" {
-			return word
-		}
-		return child.Tag
+	children := node.GetChildren()
+	if len(children) == 0 {
+		return ""
 	}
-	return ""
+	if word := children[0].AttrGetter().OptionalString("type"); word != "" {
+		return word
+	}
+	return children[0].Tag
 }

@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -45,11 +44,9 @@ type session struct {
 	over   chan struct{}
 	result strategies.End // set before over is closed
 
-	live    atomic.Bool   // whatsmeow has the connection
-	gone    chan struct{} // closed when whatsmeow said that it dropped it
-	dropped sync.Once
-	paired  chan struct{} // closed when whatsmeow said how linking went
-	settled sync.Once
+	live    atomic.Bool                    // whatsmeow has the connection
+	gone    moment                         // whatsmeow said that it dropped it
+	paired  moment                         // whatsmeow said how linking went
 	success atomic.Bool                    // it went well
 	refused atomic.Pointer[strategies.End] // the end that WhatsApp announced
 	refusal chan struct{}                  // has room for one word of it
@@ -120,8 +117,8 @@ func (c *client) newSession(ctx context.Context, observer strategies.Observer) *
 		observer: observer,
 		owner:    c.owner,
 		over:     make(chan struct{}),
-		gone:     make(chan struct{}),
-		paired:   make(chan struct{}),
+		gone:     newMoment(),
+		paired:   newMoment(),
 		refusal:  make(chan struct{}, 1),
 		steps:    make(chan any),
 	}
@@ -167,7 +164,7 @@ func (s *session) run(ctx context.Context) strategies.End {
 	go func() { dialed <- s.dial() }()
 	s.timer = time.NewTimer(s.times.Connect)
 	defer s.timer.Stop()
-	s.due, s.dialing, s.losing = s.silent, dialed, s.wire.lost
+	s.due, s.dialing, s.losing = s.silent, dialed, s.wire.lost.given
 	for !s.dead.Load() {
 		s.turn()
 	}
@@ -222,7 +219,7 @@ func (s *session) recovered(ok *bool) {
 // dial connects. In a goroutine of its own: the deep stack of a handshake does
 // not stay with the session.
 func (s *session) dial() error {
-	defer close(s.wire.ready)
+	defer s.wire.ready.give()
 	err := s.wa.ConnectContext(s.ctx)
 	s.live.Store(err == nil)
 	return err
@@ -239,7 +236,7 @@ func (s *session) reached(err error) {
 	case errors.As(err, &status):
 		code := fmt.Sprint(status.StatusCode)
 		s.end(strategies.End{Cause: strategies.CauseNetwork, Code: code, Err: fmt.Errorf("connection refused with HTTP status %s", code)})
-	case s.wasLost():
+	case s.wire.lost.wasGiven():
 		s.end(strategies.End{Cause: strategies.CauseNetwork, Err: errors.New("the connection ended in its handshake")})
 	default:
 		s.end(strategies.End{Cause: strategies.CauseNetwork, Err: brief(unwrapped(err))})
@@ -256,15 +253,6 @@ func unwrapped(err error) error {
 		return op.Unwrap()
 	}
 	return err
-}
-
-func (s *session) wasLost() bool {
-	select {
-	case <-s.wire.lost:
-		return true
-	default:
-		return false
-	}
 }
 
 // after sets what happens when d has passed, in place of what was to happen.
@@ -320,7 +308,7 @@ func (s *session) end(e strategies.End) {
 	if s.live.Load() && !s.wa.DangerousInternals().IsExpectedDisconnect() {
 		// whatsmeow would otherwise be dropping the connection while it
 		// disconnects itself after a failed linking, which it does not survive.
-		wait(s.gone, closeWait)
+		wait(s.gone.given, closeWait)
 	}
 	err := e.Err
 	if err == nil {
@@ -336,7 +324,7 @@ func (s *session) unwind() {
 	s.wa.DangerousInternals().ExpectDisconnect()
 	s.calls.close()
 	if !s.wasLinked && s.notes.saved() {
-		wait(s.paired, closeWait)
+		wait(s.paired.given, closeWait)
 	}
 }
 
