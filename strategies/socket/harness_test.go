@@ -238,6 +238,8 @@ type told struct {
 	code    string
 	passkey enlace.Passkey
 	account enlace.Account
+	in      store.Incoming
+	receipt strategies.Receipt
 	at      time.Time
 }
 
@@ -279,9 +281,17 @@ func (o *observer) Linked(_ context.Context, account enlace.Account) error {
 	return o.take(told{what: "linked", account: account})
 }
 
-func (o *observer) Received(context.Context, store.Incoming) error    { return nil }
-func (o *observer) Unavailable(context.Context, store.Incoming) error { return nil }
-func (o *observer) Receipt(context.Context, strategies.Receipt) error { return nil }
+func (o *observer) Received(_ context.Context, in store.Incoming) error {
+	return o.take(told{what: "received", in: in})
+}
+
+func (o *observer) Unavailable(_ context.Context, in store.Incoming) error {
+	return o.take(told{what: "unavailable", in: in})
+}
+
+func (o *observer) Receipt(_ context.Context, receipt strategies.Receipt) error {
+	return o.take(told{what: "receipt", receipt: receipt})
+}
 
 func (o *observer) Connected(_ context.Context, account enlace.Account) error {
 	return o.take(told{what: "connected", account: account})
