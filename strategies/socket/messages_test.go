@@ -112,12 +112,16 @@ func TestReceived_WhatCannotBeRecordedComesAgain(t *testing.T) {
 					t.Fatal("a message was acknowledged that could not be recorded")
 				}
 				r = c.start()
-				r.next("connected")
-				if d := r.next("received").data(t); d.Message.ID != id || d.Message.Text.Body != "hello" {
+				if d := r.skipTo("received").data(t); d.Message.ID != id || d.Message.Text.Body != "hello" {
 					t.Errorf("got %+v", d)
 				}
 				eventually(t, "acknowledged", func() bool { return w.srv.Stats().Unacknowledged == 0 })
-				r.quiet()
+				r.stop()
+				for len(r.told) > 0 {
+					if n := <-r.told; n.what != "connected" {
+						t.Errorf("told %s once more", n.what)
+					}
+				}
 			})
 		})
 	}
@@ -135,6 +139,22 @@ func TestReceived_TheOwnPhoneWrites(t *testing.T) {
 			t.Errorf("got %s %s", n.in.Event, n.in.Data)
 		}
 	})
+}
+
+// skipTo returns the next thing of that kind that is told.
+func (r *run) skipTo(what string) told {
+	r.t.Helper()
+	limit := time.After(time.Minute)
+	for {
+		select {
+		case n := <-r.told:
+			if n.what == what {
+				return n
+			}
+		case <-limit:
+			r.t.Fatalf("not told %s within a minute", what)
+		}
+	}
 }
 
 // quiet fails the test if the observer is told anything more.
