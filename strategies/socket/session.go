@@ -160,7 +160,7 @@ func (s *session) run(ctx context.Context) strategies.End {
 	}
 	<-s.over
 	if s.dialing != nil {
-		<-s.dialing
+		<-s.dialing //nolint:errcheck // whatever came of it, the session is over
 	}
 	s.unwind()
 	return s.result
