@@ -73,7 +73,8 @@ type Observer interface {
 	Passkey(ctx context.Context, passkey enlace.Passkey) error
 	// Linked is called when the account accepted the device; credentials are stored.
 	Linked(ctx context.Context, account enlace.Account) error
-	// Connected is called when the session is logged in and live.
+	// Connected is called when the session is logged in and live, and again when
+	// more is known of the account.
 	Connected(ctx context.Context, account enlace.Account) error
 	// Received is called for each message that came in or that the account's own
 	// phone sent, and Unavailable for one that could not be read. Only when they

@@ -109,7 +109,7 @@ func makeSchema(c *conn, path string) error {
 		err = c.run("COMMIT")
 	}
 	if err != nil {
-		c.run("ROLLBACK")
+		_ = c.run("ROLLBACK")
 	}
 	return err
 }

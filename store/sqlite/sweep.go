@@ -33,7 +33,7 @@ func (w *writer) sweep() {
 }
 
 func (w *writer) anyExpired(now int64) (found bool) {
-	w.stmts.anyExpired.each(func([]driver.Value) error {
+	_ = w.stmts.anyExpired.each(func([]driver.Value) error {
 		found = true
 		return nil
 	}, now)
@@ -49,7 +49,7 @@ func (w *writer) sweepSome(now int64) error {
 		err = w.stmts.commit.exec()
 	}
 	if err != nil {
-		w.stmts.rollback.exec()
+		_ = w.stmts.rollback.exec()
 	}
 	return err
 }

@@ -144,7 +144,7 @@ func (w *writer) work() {
 	}
 	batch := w.take()
 	if len(batch) == 0 { // all given up
-		w.stmts.rollback.exec()
+		_ = w.stmts.rollback.exec()
 		return
 	}
 	if err := w.commit(batch); err != nil {
@@ -223,16 +223,16 @@ func (w *writer) commit(batch []*pending) error {
 	for i, p := range batch {
 		conflict, err := w.apply(p)
 		if err != nil {
-			w.stmts.rollback.exec()
+			_ = w.stmts.rollback.exec()
 			return err
 		}
 		conflicts[i] = conflict
 		changed = changed || len(p.moves) > 0
 	}
 	if !changed {
-		w.stmts.rollback.exec()
+		_ = w.stmts.rollback.exec()
 	} else if err := w.stmts.commit.exec(); err != nil {
-		w.stmts.rollback.exec() // mostly the engine has done so itself
+		_ = w.stmts.rollback.exec() // mostly the engine has done so itself
 		return w.commitFailed(batch, conflicts, err)
 	}
 	for _, p := range batch {

@@ -69,6 +69,14 @@ func wipe(ctx context.Context, table store.Table, channelID string) error {
 	return nil
 }
 
+// device returns the channel's device for a session.
+func (c *client) device(ctx context.Context, state credentials, fail func(error)) (*wastore.Device, error) {
+	if err := c.forgetHalf(ctx, state); err != nil {
+		return nil, err
+	}
+	return state.Device(ctx, fail)
+}
+
 // settle does with the credentials what follows from a session's end. What was
 // refused as locked or banned may pass: it is kept for a while, and tried once
 // more, which is lastTry.

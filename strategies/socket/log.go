@@ -18,10 +18,9 @@ import (
 // no number that could be a phone's. Debug messages are dropped; what whatsmeow
 // calls an error is a warning here, because the session decides what it means.
 type logger struct {
-	log    *slog.Logger
-	muted  func() bool          // the session has ended: its last words are noise
-	module string               //
-	tap    func(*waBinary.Node) // sees each stanza received; only on the module Recv
+	log   *slog.Logger
+	muted func() bool          // the session has ended: its last words are noise
+	tap   func(*waBinary.Node) // sees each stanza received; only of the receiver's logger
 }
 
 var _ waLog.Logger = (*logger)(nil)
@@ -45,7 +44,6 @@ func (l *logger) Debugf(_ string, args ...any) {
 // Sub returns the logger of a part of whatsmeow.
 func (l *logger) Sub(module string) waLog.Logger {
 	sub := *l
-	sub.module = module
 	if module != "Recv" {
 		sub.tap = nil
 	}
@@ -60,7 +58,7 @@ func (l *logger) print(level slog.Level, msg string, args []any) {
 	for i, arg := range args {
 		safe[i] = harmless(arg)
 	}
-	l.log.Log(context.Background(), level, "whatsmeow: "+fmt.Sprintf(msg, safe...), "module", l.module)
+	l.log.Log(context.Background(), level, "whatsmeow: "+fmt.Sprintf(msg, safe...))
 }
 
 // shown prints as its text, whatever the verb.

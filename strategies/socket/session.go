@@ -11,11 +11,8 @@ import (
 	"time"
 
 	"go.mau.fi/whatsmeow"
-	waBinary "go.mau.fi/whatsmeow/binary"
 	"go.mau.fi/whatsmeow/proto/waWa6"
-	"go.mau.fi/whatsmeow/socket"
 	wastore "go.mau.fi/whatsmeow/store"
-	"go.mau.fi/whatsmeow/types"
 
 	"github.com/enlacehq/enlace/strategies"
 )
@@ -79,13 +76,9 @@ func (c *client) connect(ctx context.Context, observer strategies.Observer, vers
 	}
 	s := c.newSession(ctx, observer)
 	s.state = state
-	if err := c.forgetHalf(s.ctx, state); err != nil {
-		s.fail(err)
-		return s.result
-	}
-	device, err := state.Device(s.ctx, s.fail)
+	device, err := c.device(ctx, state, s.fail)
 	if err != nil {
-		s.fail(err)
+		s.endOnError(ctx, err)
 		return s.result
 	}
 	lastTry := state.LastTry()
@@ -104,7 +97,7 @@ func (c *client) connect(ctx context.Context, observer strategies.Observer, vers
 	after, cancel := context.WithTimeout(context.WithoutCancel(ctx), afterwards)
 	defer cancel()
 	if err := c.settle(after, state, s, end, lastTry); err != nil {
-		c.log.Warn("credentials could not be settled after a session", "cause", end.Cause.String(), "err", brief(err))
+		c.log.Warn("credentials could not be settled after a session", "cause", end.Cause.String(), "error", brief(err))
 	}
 	return end
 }
@@ -170,7 +163,7 @@ func (s *session) run(ctx context.Context) strategies.End {
 	}
 	<-s.over
 	if s.dialing != nil {
-		<-s.dialing
+		<-s.dialing //nolint:errcheck // whatever came of it, the session is over
 	}
 	s.unwind()
 	return s.result
@@ -216,45 +209,6 @@ func (s *session) recovered(ok *bool) {
 	s.fail(errors.New("panic in a session"))
 }
 
-// dial connects. In a goroutine of its own: the deep stack of a handshake does
-// not stay with the session.
-func (s *session) dial() error {
-	defer s.wire.ready.give()
-	err := s.wa.ConnectContext(s.ctx)
-	s.live.Store(err == nil)
-	return err
-}
-
-// reached goes on from a dial.
-func (s *session) reached(err error) {
-	var status socket.ErrWithStatusCode
-	switch {
-	case err == nil:
-		s.after(s.times.Connect, s.silent)
-	case errors.Is(err, errStale):
-		s.fail(err)
-	case errors.As(err, &status):
-		code := fmt.Sprint(status.StatusCode)
-		s.end(strategies.End{Cause: strategies.CauseNetwork, Code: code, Err: fmt.Errorf("connection refused with HTTP status %s", code)})
-	case s.wire.lost.wasGiven():
-		s.end(strategies.End{Cause: strategies.CauseNetwork, Err: errors.New("the connection ended in its handshake")})
-	default:
-		s.end(strategies.End{Cause: strategies.CauseNetwork, Err: brief(unwrapped(err))})
-	}
-}
-
-// unwrapped returns the part of a dial's error that says something.
-func unwrapped(err error) error {
-	var op interface {
-		Unwrap() error
-		Timeout() bool
-	}
-	if errors.As(err, &op) && op.Unwrap() != nil {
-		return op.Unwrap()
-	}
-	return err
-}
-
 // after sets what happens when d has passed, in place of what was to happen.
 // At any moment a session waits for one thing.
 func (s *session) after(d time.Duration, then func()) {
@@ -268,22 +222,13 @@ func (s *session) never() {
 	s.due = func() {}
 }
 
-// silent ends a session in which the next step did not come.
-func (s *session) silent() {
-	s.end(strategies.End{Cause: strategies.CauseNetwork, Err: fmt.Errorf("WhatsApp did not go on within %v", s.times.Connect)})
-}
-
-// cut goes on from the connection's end. Its reason comes as an event, but for a
-// cut after linking, of which whatsmeow says nothing: the phone has accepted the
-// device, WhatsApp has not asked for the new connection yet.
-func (s *session) cut() {
-	switch {
-	case s.restart:
-	case s.isLinked && !s.wasLinked:
-		s.disconnected()
-	default:
-		s.after(grace, s.disconnected)
+// endOnError ends a session that could not begin.
+func (s *session) endOnError(ctx context.Context, err error) {
+	if ctx.Err() != nil {
+		s.end(strategies.End{Cause: strategies.CauseStopped})
+		return
 	}
+	s.fail(err)
 }
 
 // fail ends the session because something could not be stored. It is called by
@@ -359,46 +304,4 @@ func (s *session) tell(record func(ctx context.Context) error) bool {
 		return false
 	}
 	return true
-}
-
-// unlink asks WhatsApp to remove the device. It does not go through whatsmeow's
-// Logout, which would also delete the device and drop the connection while
-// WhatsApp may be closing it.
-func (s *session) unlink(ctx context.Context) error {
-	id, _ := s.notes.known()
-	if id.IsEmpty() || !s.wa.IsLoggedIn() || !s.calls.enter() {
-		return errNotRunning
-	}
-	defer s.calls.leave()
-	ctx, cancel := s.joined(ctx)
-	defer cancel()
-	_, err := s.wa.DangerousInternals().SendIQ(ctx, whatsmeow.DangerousInfoQuery{
-		Namespace: "md",
-		Type:      "set",
-		To:        types.ServerJID,
-		NoRetry:   true,
-		Content: []waBinary.Node{{
-			Tag:   "remove-companion-device",
-			Attrs: waBinary.Attrs{"jid": id, "reason": "user_initiated"},
-		}},
-	})
-	var ended *whatsmeow.DisconnectedError
-	if errors.As(err, &ended) && ended.Node != nil && streamErrorCode(ended.Node) == "401" {
-		return nil // removed, and the session ended before the answer came
-	}
-	if err != nil {
-		return fmt.Errorf("unlink the device: %w", brief(err))
-	}
-	s.post(unlinked{})
-	return nil
-}
-
-// unlinked is the step that follows unlink.
-type unlinked struct{}
-
-// joined returns a context that ends with ctx or with the session.
-func (s *session) joined(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(ctx)
-	stop := context.AfterFunc(s.ctx, cancel)
-	return ctx, func() { stop(); cancel() }
 }

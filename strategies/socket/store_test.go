@@ -214,6 +214,25 @@ func TestOpen_StoreThatDoesNotAnswer(t *testing.T) {
 	})
 }
 
+func TestRun_StoppedWhileTheStoreDoesNotAnswer(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, whatsapptest.Options{})
+		c := w.channel("ch_1", enlace.Pairing{})
+		r := c.start()
+		code := r.next("qr").qr.Code
+		fault := c.owner.faults.Add(faulty.Rule{Call: faulty.Write, When: faulty.After}) // it is read again
+		go w.srv.Scan(context.Background(), number, code)
+		r.end(strategies.CauseStore)
+		fault.Remove()
+		c.owner.faults.Add(faulty.Rule{Delay: time.Hour})
+		r = c.start()
+		synctest.Wait()
+		since := time.Now()
+		r.stop()
+		within(t, "the end", time.Since(since), 0, 0)
+	})
+}
+
 func TestRun_StaleLeaseSendsNothing(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		w := newWorld(t, whatsapptest.Options{})
