@@ -1,6 +1,7 @@
 package signal
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -18,6 +19,7 @@ type batch struct {
 	drafts  map[string]*draft
 	last    *draft   // whose ratchet was set last: the plaintext belongs to it
 	prekeys []uint32 // to remove once the drafts are written
+	once    bool     // the message cannot be decrypted again
 	failed  error    // of a call that could not report it
 	closed  bool
 }
@@ -126,31 +128,67 @@ func (c *Container) completed(ctx context.Context, d *draft) error {
 	return nil
 }
 
+// rebase makes a draft's changes to current, the row that stands there now. It
+// returns false when its ratchet or identity is no longer the one that was read.
+func (d *draft) rebase(current *row) bool {
+	if current.version == d.base.version {
+		return true
+	}
+	if !bytes.Equal(current.ratchet, d.read) || !bytes.Equal(current.identity, d.base.identity) {
+		return false
+	}
+	next := current.clone()
+	next.ratchet, next.skipped, next.loaded, next.keys = d.next.ratchet, d.next.skipped, d.next.loaded, d.next.keys
+	next.identity = d.next.identity
+	for _, p := range d.next.pending {
+		if !d.base.holds(p.hash) {
+			next.pending = append(next.pending, p)
+		}
+	}
+	d.base, d.next = current, next
+	return true
+}
+
+var (
+	errChanged  = errors.New("a session changed while a message was decrypted with it")
+	errNotAgain = errors.New("a sender key changed while a group message was decrypted with it")
+)
+
 // decrypt runs fn, whatsmeow's decryption of one message, and writes what it
 // changed together with the plaintext. When someone else has written one of the
-// rows meanwhile, all is read again and fn runs again. answer is fn's error, err ours.
+// sessions meanwhile, all is read again and fn runs again. answer is fn's error,
+// err ours.
+//
+// fn cannot run again for a group message: libsignal decrypts that in the place
+// of the ciphertext. It then ends the session, so that the message comes anew.
 func (c *Container) decrypt(ctx context.Context, fn func(context.Context) error) (answer, err error) {
 	surprises := c.surprised()
-	err = c.retry(ctx, func() error {
+	for range maxConflicts {
 		b := new(batch)
-		defer b.close()
-		if answer = protect(func() error { return fn(context.WithValue(ctx, batchKey{}, b)) }); answer != nil {
-			if errors.Is(answer, errStale) {
-				return errStale
+		answer = protect(func() error { return fn(context.WithValue(ctx, batchKey{}, b)) })
+		switch {
+		case errors.Is(answer, errStale):
+			err = c.settle(ctx)
+		case answer != nil:
+			b.close()
+			if c.surprised() != surprises {
+				// The plaintext that was just met may be that of this message. In a
+				// new session the message comes again and is answered with it.
+				return nil, errEarlierOwner
 			}
-			return nil
+			return answer, nil
+		default:
+			err = c.commit(ctx, b)
+			if errors.Is(err, errChanged) && b.once {
+				err = errNotAgain
+			}
 		}
-		if err := b.failure(); err != nil {
-			return err
+		b.close()
+		if err != nil && !errors.Is(err, errChanged) || err == nil && answer == nil {
+			return nil, err
 		}
-		return c.commit(ctx, b)
-	})
-	if err == nil && answer != nil && c.surprised() != surprises {
-		// The plaintext that was just met may be that of this message. In a new
-		// session the message comes again and is answered with it.
-		err = errEarlierOwner
 	}
-	return answer, err
+	return nil, errTooManyConflicts
 }
 
 var errEarlierOwner = errors.New("an earlier owner has decrypted messages of this sender")
@@ -158,19 +196,27 @@ var errEarlierOwner = errors.New("an earlier owner has decrypted messages of thi
 // commit writes a decryption's drafts in one write, then removes the prekeys: in
 // the other order a crash between would lose the message.
 func (c *Container) commit(ctx context.Context, b *batch) error {
-	var rows []prepared
-	for _, d := range b.changed() {
-		p, err := c.prepare(d.base, d.next)
-		if err != nil {
-			return err
+	drafts := b.changed()
+	err := c.retry(ctx, func() error {
+		var rows []prepared
+		for _, d := range drafts {
+			current, err := c.row(ctx, d.base.sk)
+			if err != nil {
+				return err
+			}
+			if !d.rebase(current) {
+				return errChanged
+			}
+			p, err := c.prepare(d.base, d.next.clone())
+			if err != nil {
+				return err
+			}
+			rows = append(rows, p)
 		}
-		rows = append(rows, p)
-	}
-	if err := c.writeRows(ctx, rows...); err != nil {
+		return c.writeRows(ctx, rows...)
+	})
+	if err != nil || len(b.prekeys) == 0 {
 		return err
-	}
-	if len(b.prekeys) == 0 {
-		return nil
 	}
 	return c.removePreKeys(ctx, b.prekeys...)
 }

@@ -49,6 +49,11 @@ func (c *Container) row(ctx context.Context, sk string) (*row, error) {
 	if r := c.budget.get(c.id, sk); r != nil {
 		return r, nil
 	}
+	return c.fetch(ctx, sk)
+}
+
+// fetch reads the row at sk from the table.
+func (c *Container) fetch(ctx context.Context, sk string) (*row, error) {
 	value, version, err := c.get(ctx, c.hotPK(), sk)
 	if err != nil {
 		return nil, err

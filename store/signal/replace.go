@@ -104,22 +104,21 @@ func (c *Container) prepareKeys(base *row, p *prepared) error {
 	return nil
 }
 
-// writeRows writes rows all or nothing. After a failure they are read again
-// before they are used.
+// writeRows writes rows all or nothing. After anything but success they are read
+// again before they are used.
 func (c *Container) writeRows(ctx context.Context, rows ...prepared) error {
 	var ops []store.Op
 	for _, p := range rows {
 		ops = append(ops, p.ops...)
+		c.budget.drop(c.id, p.next.sk)
 	}
 	if len(ops) == 0 {
 		return nil
 	}
-	err := c.write(ctx, ops...)
+	if err := c.write(ctx, ops...); err != nil {
+		return err
+	}
 	for _, p := range rows {
-		if err != nil {
-			c.budget.drop(c.id, p.next.sk)
-			continue
-		}
 		c.budget.keep(c.id, p.next)
 		c.arrived(p.next.sk, p.written)
 		c.mu.Lock()
@@ -129,5 +128,5 @@ func (c *Container) writeRows(ctx context.Context, rows ...prepared) error {
 		}
 		c.mu.Unlock()
 	}
-	return err
+	return nil
 }

@@ -76,7 +76,7 @@ func (c *Container) putSenderKey(ctx context.Context, group, user string, serial
 		return err
 	}
 	if err := set(d.next); err != nil || !b.send {
-		b.last = d
+		b.last, b.once = d, true
 		return err
 	}
 	if d.next.equal(d.base) {

@@ -262,13 +262,8 @@ func (c *Container) putDraft(ctx context.Context, d *draft) error {
 		if err != nil {
 			return err
 		}
-		if current.version != d.base.version {
-			if !bytes.Equal(current.ratchet, d.read) {
-				return ErrConflict
-			}
-			next := current.clone()
-			next.ratchet, next.skipped, next.loaded, next.identity = d.next.ratchet, d.next.skipped, d.next.loaded, d.next.identity
-			d.base, d.next = current, next
+		if !d.rebase(current) {
+			return ErrConflict
 		}
 		next := d.next.clone()
 		if err := c.replace(ctx, d.base, next); err != nil {

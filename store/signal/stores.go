@@ -70,11 +70,7 @@ func (s *stores) PutDevice(ctx context.Context, d *wastore.Device) (err error) {
 	if d.ID == nil {
 		return answer{errors.New("device without a JID")}
 	}
-	if err := s.c.putDevice(ctx, d); err != nil {
-		return err
-	}
-	attach(d, s)
-	return nil
+	return s.c.putDevice(ctx, d)
 }
 
 // DeleteDevice deletes nothing; see Container.Deleted.

@@ -93,8 +93,15 @@ func (c *Container) getBuffered(ctx context.Context, hash [32]byte) (*wastore.Bu
 	if err != nil {
 		return nil, err
 	}
+	if !r.holds(hash) {
+		// The row in memory may be older than the write that stored the plaintext,
+		// if that one failed after it was done. Only the table knows.
+		if r, err = c.fetch(ctx, at.sk); err != nil {
+			return nil, err
+		}
+	}
 	i := r.find(hash)
-	if i < 0 { // the write that should have stored it did not happen
+	if i < 0 { // the write did not happen
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.unwait(hash)
