@@ -130,11 +130,13 @@ func (r *retrying) Write(caller context.Context, ops ...Op) error {
 }
 
 // mayHoldTwice reports whether ops may be done again right after they were: no
-// put or delete takes away what its own condition asks for.
+// put or delete takes away what its own condition asks for. A put that expires
+// may leave nothing, as a delete does.
 func mayHoldTwice(ops []Op) bool {
 	for _, op := range ops {
-		_, exact := op.Condition.Version()
-		if op.Kind == OpPut && exact || op.Kind == OpDelete && !op.Condition.Holds(0) {
+		version, exact := op.Condition.Version()
+		lasts := op.Item.Expires.IsZero() || version > 0
+		if op.Kind == OpPut && exact && lasts || op.Kind == OpDelete && !op.Condition.Holds(0) {
 			return false
 		}
 	}

@@ -80,6 +80,15 @@ In another terminal:
   curl -s -H "$auth" $api/$id
   curl -s -H "$auth" $api/$id/events
 
+  # Another phone writes to it: see the text in the log.
+  curl -s -d '{"to":"14155550123","text":"hello"}' {whatsapp}/phones/14155550199/messages
+  curl -s -H "$auth" "$api/$id/events?type=message.received"
+
+  # Answer: the phone receives it, and the message becomes delivered.
+  curl -s -H "$auth" -H 'Content-Type: application/json' -d '{"to":"+14155550199","type":"text","text":{"body":"hello back"}}' $api/$id/messages
+  curl -s {whatsapp}/phones/14155550199/messages
+  curl -s -H "$auth" $api/$id/messages
+
   # Kill it, start it again: active, without a QR code.
   kill -9 {pid}
 

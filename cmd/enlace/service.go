@@ -30,6 +30,7 @@ type serviceFlags struct {
 	Lease                time.Duration `help:"How long a silent worker is waited for before its channels are taken over." default:"20s"`
 	ReconnectDelay       time.Duration `help:"The base of the growing delay between the sessions of a channel." default:"2s"`
 	MaxReconnectAttempts int           `help:"How often a channel that WhatsApp refuses is tried before it is an error." default:"10"`
+	SendRate             float64       `help:"How many messages a second a channel sends at most, in uneven steps; 0 is as fast as WhatsApp takes them." default:"0"`
 	SignalCache          byteSize      `help:"Memory for the encryption state of all channels." default:"256MiB"`
 	Retention            time.Duration `help:"How long events are kept, at least 48h." default:"720h"`
 }
@@ -45,6 +46,8 @@ func (f *serviceFlags) check() error {
 		return fmt.Errorf("--reconnect-delay: at least 1ms, got %v", f.ReconnectDelay)
 	case f.MaxReconnectAttempts < 1:
 		return fmt.Errorf("--max-reconnect-attempts: at least 1, got %d", f.MaxReconnectAttempts)
+	case f.SendRate < 0:
+		return fmt.Errorf("--send-rate: not below 0, got %v", f.SendRate)
 	case f.Retention < store.MinRetention:
 		return fmt.Errorf("--retention: at least %v, got %v", store.MinRetention, f.Retention)
 	case f.Data == "":
@@ -131,8 +134,8 @@ func (s *service) run(ctx context.Context) error {
 	worker := workers.New(workers.Config{
 		Store: s.folder.store, Queue: s.folder.queue, Strategies: s.types, Locks: locks,
 		Lease: s.flags.Lease, ReconnectDelay: s.flags.ReconnectDelay, MaxReconnectAttempts: s.flags.MaxReconnectAttempts,
-		ClaimsAtOnce: claimsAtOnce,
-		Log:          s.log,
+		SendRate: s.flags.SendRate, ClaimsAtOnce: claimsAtOnce,
+		Log: s.log,
 	})
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()

@@ -44,7 +44,7 @@ func TestDemo_PrintedLines(t *testing.T) {
 		if !printed || strings.HasPrefix(line, "kill") {
 			continue
 		}
-		if strings.HasPrefix(line, "# ") {
+		if strings.HasPrefix(line, "# ") || strings.Contains(line, "/messages") || strings.Contains(line, "/events") {
 			script.WriteString("sleep 1\n") // a person reads
 		}
 		script.WriteString(line)
@@ -54,7 +54,7 @@ func TestDemo_PrintedLines(t *testing.T) {
 	if err != nil {
 		t.Fatalf("the printed lines fail: %v\n%s\n%s", err, script.String(), out)
 	}
-	for _, want := range []string{`"status":"connecting"`, `"qr":{"code":"`, "██", `"device":{`, `"status":"active","phoneNumber":"14155550123"`, `"event":"channel.ready"`} {
+	for _, want := range []string{`"status":"connecting"`, `"qr":{"code":"`, "██", `"device":{`, `"status":"active","phoneNumber":"14155550123"`, `"event":"channel.ready"`, `"text":{"body":"hello"}`, `"status":"queued"`, `"text":"hello back"`, `"status":"delivered"`} {
 		if !bytes.Contains(out, []byte(want)) {
 			t.Errorf("want %s in what the printed lines give, got:\n%s", want, out)
 		}

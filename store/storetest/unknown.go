@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/enlacehq/enlace/store"
@@ -10,7 +11,8 @@ import (
 
 // WithFaults is a driver whose tables fail now and then, before and after
 // calls have their effect, under Retrying, which makes good for it. What it
-// cannot make good for, a delete whose answer was lost, does not fail.
+// cannot make good for, a write whose answer was lost and that leaves nothing to
+// be recognised by, does not fail: a delete, a put that has expired already.
 func WithFaults(d Driver, seed uint64) Driver {
 	open := d.Open
 	d.Reopen = nil
@@ -18,7 +20,11 @@ func WithFaults(d Driver, seed uint64) Driver {
 	d.Open = func(t testing.TB, c Config) store.Table {
 		table, faults := faulty.Wrap(open(t, c), seed)
 		faults.Add(faulty.Rule{Rate: 0.05})
-		faults.Add(faulty.Rule{Call: faulty.Write, Op: store.OpPut, Rate: 0.05, When: faulty.After})
+		faults.Add(faulty.Rule{Call: faulty.Write, Rate: 0.05, When: faulty.After, Match: func(ops []store.Op) bool {
+			return slices.ContainsFunc(ops, func(op store.Op) bool {
+				return op.Kind == store.OpPut && (op.Item.Expires.IsZero() || op.Item.Expires.After(c.Now()))
+			})
+		}})
 		return store.Retrying(table)
 	}
 	return d
