@@ -30,7 +30,7 @@ test: need-go need-cc ## Run all tests, with the race detector
 lint: need-go $(LINTER) ## Check the form: gofumpt, golangci-lint (with staticcheck), go.mod
 	@out=$$($(GO) run $(GOFUMPT) -l .) || exit 1; \
 	if [ -n "$$out" ]; then echo "not as gofumpt writes it (go run $(GOFUMPT) -w .):"; echo "$$out"; exit 1; fi
-	$(LINTER) run
+	$(LINTER) run --allow-parallel-runners
 	$(GO) mod tidy -diff
 
 $(LINTER):
