@@ -260,7 +260,7 @@ func (l *line) until(what string, ok func() bool) {
 // say sends a text under one id until the server has it.
 func (l *line) say(to, text string) {
 	l.Helper()
-	id := whatsmeow.GenerateMessageID()
+	id := fmt.Sprintf("3EB0%018X", rand.Uint64())
 	l.until("a message is sent", func() bool {
 		l.mu.Lock()
 		client, ctx, state := l.client, l.ctx, l.state
