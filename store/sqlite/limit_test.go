@@ -50,7 +50,7 @@ func childLimit(path string) error {
 		return err
 	}
 	defer holder.close()
-	if err := holder.run("BEGIN IMMEDIATE"); err != nil {
+	if err := holder.run("PRAGMA busy_timeout = 5000", "BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
 	// committed together: what was to be done, and what failed because of it

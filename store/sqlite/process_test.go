@@ -68,7 +68,7 @@ func childHold(path string) error {
 		return err
 	}
 	defer c.close()
-	if err := c.run("BEGIN IMMEDIATE", "UPDATE items SET version = version + 1"); err != nil {
+	if err := c.run("PRAGMA busy_timeout = 5000", "BEGIN IMMEDIATE", "UPDATE items SET version = version + 1"); err != nil {
 		return err
 	}
 	fmt.Println("holding")

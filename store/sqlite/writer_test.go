@@ -24,7 +24,7 @@ func lock(t *testing.T, path string) (unlock func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := c.run("BEGIN IMMEDIATE"); err != nil {
+	if err := c.run("PRAGMA busy_timeout = 5000", "BEGIN IMMEDIATE"); err != nil {
 		t.Fatal(err)
 	}
 	return func() {
