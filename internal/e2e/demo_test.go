@@ -21,7 +21,7 @@ type demo struct {
 func startDemo(t *testing.T, data, addr, whatsappAddr string) *demo {
 	t.Helper()
 	d := &demo{data: data}
-	p := start(t, "demo", []string{"ENLACE_LEASE=2s"}, enlaceBin, "demo", "--addr", addr, "--data", data, "--whatsapp-addr", whatsappAddr)
+	p := start(t, "demo", nil, enlaceBin, "demo", "--addr", addr, "--data", data, "--whatsapp-addr", whatsappAddr)
 	d.server = &server{process: p, url: p.after("enlace listens on ")}
 	d.w = &whatsApp{process: p, control: p.after("its WhatsApp is ")}
 	d.key = (&installation{TB: t, data: data}).adminKey()

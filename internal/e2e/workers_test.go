@@ -24,8 +24,7 @@ import (
 func TestWorkers_KilledOneIsTakenOverAtOnce(t *testing.T) {
 	t.Parallel()
 	w := startWhatsApp(t)
-	// A lease so long that waiting for it would show.
-	i := install(t, w, "ENLACE_LEASE=60s")
+	i := install(t, w, "ENLACE_LEASE=60s") // so long that waiting for it would show
 	one, two := i.serve(), i.serve()
 
 	all := make([]enlace.Channel, 8)
@@ -91,7 +90,7 @@ func (s *server) worker() string {
 func TestWorkers_StoppedPastItsLease(t *testing.T) {
 	t.Parallel()
 	w := startWhatsApp(t)
-	i := install(t, w)
+	i := install(t, w, "ENLACE_LEASE=3s")
 	one := i.serve()
 	c, _ := one.linked(w, "default")
 	first := one.worker()
@@ -175,7 +174,7 @@ func (i *installation) writable() (ok bool) {
 func TestWorkers_NobodyCanWriteForALease(t *testing.T) {
 	t.Parallel()
 	w := startWhatsApp(t)
-	i := install(t, w)
+	i := install(t, w, "ENLACE_LEASE=3s")
 	one, two := i.serve(), i.serve()
 	c, _ := one.linked(w, "default")
 	seen := len(one.events(c))
@@ -197,7 +196,7 @@ func TestWorkers_NobodyCanWriteForALease(t *testing.T) {
 		}
 	}
 	eventually(t, "no session without a lease", soon, func() bool { return w.stats().Connections == 0 })
-	time.Sleep(2 * time.Second) // past the lease
+	time.Sleep(3 * time.Second) // past the lease
 	if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
 		t.Fatal(err)
 	}
