@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/enlacehq/enlace/internal/bench/wire"
@@ -18,7 +19,12 @@ type baseline struct {
 	server *testServer
 	// hasty leaves out the syncing to disk, where only memory is measured and
 	// linking hundreds of devices would take many minutes.
-	hasty  bool
+	hasty bool
+	// conns is how many connections it has to its database, unlimited when 0. For
+	// linking devices many are best for it: less waiting. For one that comes back
+	// or idles one is: SQLite's writers wait for each other asleep, and each
+	// connection has a cache.
+	conns  int
 	linked int
 	*process
 }
@@ -29,7 +35,7 @@ func (l *lab) newBaseline(server *testServer, dir string) *baseline {
 
 // start starts the process, on the database of the one before if there was one.
 func (b *baseline) start(ctx context.Context) (err error) {
-	args := []string{"-whatsapp", b.server.url, "-root", b.server.root, "-db", filepath.Join(b.dir, "raw.db")}
+	args := []string{"-whatsapp", b.server.url, "-root", b.server.root, "-db", filepath.Join(b.dir, "raw.db"), "-conns", strconv.Itoa(b.conns)}
 	if b.hasty {
 		args = append(args, "-hasty")
 	}

@@ -30,7 +30,7 @@ func (l *lab) fleets(ctx context.Context, n int, f func(p *product, b *baseline,
 	}
 	p.program = l.probed
 	b := l.newBaseline(server, dir)
-	b.hasty = true
+	b.hasty, b.conns = true, 1
 
 	var none, linked [2]usage
 	if err := p.start(ctx); err != nil {

@@ -19,9 +19,10 @@ type lab struct {
 	made                         int // folders made by fresh
 }
 
-// openLab empties dir and builds the programs into it. It must run in the module.
-func openLab(ctx context.Context, dir string, rounds int) (*lab, error) {
-	dir, err := filepath.Abs(dir)
+// openLab makes the folder bench in parent anew and builds the programs into it.
+// It must run in the module.
+func openLab(ctx context.Context, parent string, rounds int) (*lab, error) {
+	dir, err := filepath.Abs(filepath.Join(parent, "bench"))
 	if err != nil {
 		return nil, err
 	}

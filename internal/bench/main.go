@@ -20,7 +20,7 @@ var figures = []figure{linking, memory, bringUp, back, polls}
 
 func main() {
 	out := flag.String("out", "", "write the page to this `file`")
-	dir := flag.String("dir", ".cache/bench", "folder for binaries, databases and logs; its disk is the one that is measured")
+	dir := flag.String("dir", ".cache", "`folder` in which a folder named bench is made anew, for binaries, databases and logs; its disk is the one that is measured")
 	only := flag.String("only", "", "measure only the figures whose name matches this `pattern`")
 	rounds := flag.Int("rounds", 3, "how many rounds of each figure")
 	micro := flag.Bool("micro", true, "run the Go benchmarks of the packages too")

@@ -54,6 +54,9 @@ func start(ctx context.Context, dir, program string, env, args []string) (*proce
 
 // kill ends the process as kill -9 does and waits until it is gone.
 func (p *process) kill() {
+	if p == nil || p.cmd.Process == nil {
+		return // it never started
+	}
 	_ = p.cmd.Process.Kill()
 	_ = p.cmd.Wait()
 	_ = os.Remove(p.probe)

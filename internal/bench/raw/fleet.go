@@ -29,25 +29,29 @@ type fleet struct {
 	clients []*whatsmeow.Client // kept: idle clients are what is measured
 }
 
-// openFleet opens whatsmeow's own store as durable as the product's: a write
-// that was answered survives a crash of the machine.
-// Not so when it is hasty.
-func openFleet(ctx context.Context, server *url.URL, path string, hasty bool) (*fleet, error) {
+// database is a SQLite file and how it is opened.
+type database struct {
+	path  string
+	conns int
+	// hasty leaves out the syncing to disk. Without it a write that was answered
+	// survives a crash of the machine, as it does in the product.
+	hasty bool
+}
+
+func openFleet(ctx context.Context, server *url.URL, d database) (*fleet, error) {
 	synchronous := "synchronous(FULL)"
-	if hasty {
+	if d.hasty {
 		synchronous = "synchronous(OFF)"
 	}
 	pragmas := url.Values{
 		"_pragma": {"journal_mode(WAL)", synchronous, "foreign_keys(1)", "busy_timeout(30000)"},
 		"_txlock": {"immediate"},
 	}
-	db, err := sql.Open("sqlite", "file:"+path+"?"+pragmas.Encode())
+	db, err := sql.Open("sqlite", "file:"+d.path+"?"+pragmas.Encode())
 	if err != nil {
 		return nil, err
 	}
-	// One connection: with more, writers wait for each other in SQLite's busy
-	// handler, which sleeps, and all of this is slower.
-	db.SetMaxOpenConns(1)
+	db.SetMaxOpenConns(d.conns)
 	container := sqlstore.NewWithDB(db, "sqlite", nil)
 	if err := container.Upgrade(ctx); err != nil {
 		return nil, err

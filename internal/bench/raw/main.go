@@ -26,6 +26,7 @@ func main() {
 	server := flag.String("whatsapp", "", "address of the WhatsApp server's websocket")
 	root := flag.String("root", "", "public key that signs its certificates, in hex")
 	db := flag.String("db", "", "the SQLite file")
+	conns := flag.Int("conns", 0, "how many connections to the file, unlimited when 0")
 	hasty := flag.Bool("hasty", false, "do not sync the file to disk")
 	constant := flag.String("constant", "", "serve a constant 304 at this address, and nothing else")
 	flag.Parse()
@@ -35,7 +36,7 @@ func main() {
 	if *constant != "" {
 		err = serveConstant(*constant)
 	} else {
-		err = serve(context.Background(), *server, *root, *db, *hasty)
+		err = serve(context.Background(), *server, *root, database{path: *db, conns: *conns, hasty: *hasty})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "raw:", err)
@@ -43,7 +44,7 @@ func main() {
 	}
 }
 
-func serve(ctx context.Context, server, root, db string, hasty bool) error {
+func serve(ctx context.Context, server, root string, db database) error {
 	address, err := url.Parse(server)
 	if err != nil {
 		return err
@@ -53,7 +54,7 @@ func serve(ctx context.Context, server, root, db string, hasty bool) error {
 		return errors.New("the root key is 32 bytes in hex")
 	}
 	whatsmeow.WACertPubKey = [32]byte(key)
-	f, err := openFleet(ctx, address, db, hasty)
+	f, err := openFleet(ctx, address, db)
 	if err != nil {
 		return err
 	}
