@@ -271,27 +271,46 @@ func TestFaults_UnavailableTableIsTriedAgain(t *testing.T) {
 	}
 }
 
+// A decryption may be stored although its write failed. The next session of the
+// same owner must then answer from the buffer: its ratchet is past the message.
 func TestFaults_UncertainDecryptionIsAnsweredFromTheBuffer(t *testing.T) {
-	for _, happened := range []bool{true, false} {
-		t.Run(fmt.Sprintf("happened=%v", happened), func(t *testing.T) {
+	unknown := func() error { return store.ErrUnknown }
+	tests := map[string]struct {
+		happened bool
+		fault    func() error
+		slow     bool // someone read the row before and puts it into memory after
+	}{
+		"done, then an error":             {true, unknown, false},
+		"done, then a panic":              {true, func() error { panic("injected") }, false},
+		"done, then an error, an old row": {true, unknown, true},
+		"not done":                        {false, unknown, false},
+		"not done, an old row":            {false, unknown, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
 			a, b := newParty(t, 1), newParty(t, 2)
 			acquaint(a, b)
 			l := a.must(a.send("kept", nil, b.jid))
+			old, err := b.c.row(b.ctx(), addressSK(address(a.jid)))
+			b.no(err)
 			once := false
 			fail := func(op string, _ []store.Op) error {
 				if op == "Write" && !once {
 					once = true
-					return store.ErrUnknown
+					return test.fault()
 				}
 				return nil
 			}
-			if happened {
+			if test.happened {
 				b.table.set(nil, fail)
 			} else {
 				b.table.set(fail, nil)
 			}
-			_, _, err := b.decrypt(l)
+			_, _, err = b.decrypt(l)
 			b.mustFail("a decryption with an uncertain outcome", err)
+			if test.slow {
+				b.c.budget.keep(b.c.id, old)
+			}
 			b.newSession() // of the same owner
 			b.receive(l)
 			b.receive(a.must(a.send("and on", nil, b.jid)))

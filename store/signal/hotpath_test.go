@@ -274,6 +274,57 @@ func TestConflict_LateWriteOfAnEarlierOwnerLosesNothing(t *testing.T) {
 	}
 }
 
+// libsignal decrypts a group message in the place of its ciphertext, so that the
+// same one cannot be decrypted again.
+func TestConflict_GroupMessageComesAgainInANewSession(t *testing.T) {
+	a, b := newParty(t, 1), newParty(t, 2)
+	b.no(b.learn(a.jid, a.distribute(a.ctx())))
+	l, err := a.sendGroup(a.ctx(), "not lost")
+	a.no(err)
+	next := b.rival()                          // has read everything
+	if _, _, err := b.decrypt(l); err != nil { // the late write
+		t.Fatal(err)
+	}
+	_, _, err = next.decrypt(l)
+	next.mustFail("a group message over a foreign write", err)
+	next.newSession()
+	next.receive(l)
+	l, err = a.sendGroup(a.ctx(), "and on")
+	a.no(err)
+	next.receive(l)
+}
+
+func TestConflict_GroupMessageOverANewSenderKeyComesAgain(t *testing.T) {
+	a, b := newParty(t, 1), newParty(t, 2)
+	b.no(b.learn(a.jid, a.distribute(a.ctx())))
+	l, err := a.sendGroup(a.ctx(), "not lost")
+	a.no(err)
+	again := newParty(t, 3) // a sender key of another making, under the same name
+	err = b.device.EventBuffer.DoDecryptionTxn(b.ctx(), func(ctx context.Context) error {
+		if _, err := b.read(ctx, l); err != nil {
+			return err
+		}
+		return b.learn(a.jid, again.distribute(again.ctx()))
+	})
+	b.mustFail("a group message whose sender key changed meanwhile", err)
+	b.newSession()
+	b.receive(l)
+}
+
+func TestConflict_GroupMessageOverAnotherWriteOfItsRow(t *testing.T) {
+	a, b := newParty(t, 1), newParty(t, 2)
+	b.no(b.learn(a.jid, a.distribute(a.ctx())))
+	l, err := a.sendGroup(a.ctx(), "goes through")
+	a.no(err)
+	sk := senderKeySK(group.String(), address(a.jid))
+	other := b.rival()
+	other.no(other.c.update(other.ctx(), sk, func(r *row) error { r.push = "x"; return nil }))
+	b.receive(l)
+	if failed := b.failures(); len(failed) > 0 {
+		t.Errorf("the session ended although the sender key was the same: %v", failed)
+	}
+}
+
 func TestConflict_SendRunsAgain(t *testing.T) {
 	a, b := newParty(t, 1), newParty(t, 2)
 	acquaint(a, b)

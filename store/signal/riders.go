@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 )
 
 const (
@@ -136,15 +137,22 @@ func (c *Container) Flush(ctx context.Context) error {
 	if _, err := c.rows(ctx, sks); err != nil { // into memory with one call
 		return err
 	}
+	var mu sync.Mutex
 	names := make(map[string]*rider)
-	for _, sk := range sks {
+	err := inParallel(sks, func(sk string) error {
 		landed, err := c.flushRow(ctx, sk)
-		if err != nil {
+		if err != nil || landed {
 			return err
 		}
-		if !landed {
-			names[sk] = c.riderOf(sk)
+		if waiting := c.riderOf(sk); waiting != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			names[sk] = waiting
 		}
+		return nil
+	})
+	if err != nil {
+		return err
 	}
 	return c.flushNames(ctx, names)
 }

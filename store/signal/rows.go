@@ -187,10 +187,13 @@ func (c *Container) open(item store.Item) ([]byte, error) {
 // settle decides what a failed condition means: nil, read it again; else the
 // channel is no longer ours.
 func (c *Container) settle(ctx context.Context) error {
-	if c.cfg.StillOwner == nil {
-		return nil
+	if c.cfg.StillOwner != nil {
+		if err := c.cfg.StillOwner(ctx); err != nil {
+			return err
+		}
 	}
-	return c.cfg.StillOwner(ctx)
+	c.cfg.Log.Debug("Signal state changed under a write and is read again")
+	return nil
 }
 
 func isConflict(err error) bool {

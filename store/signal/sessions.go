@@ -11,7 +11,7 @@ import (
 
 const (
 	maxLoose     = 256 // sessions remembered as they were read outside a batch
-	parallelPuts = 8   // of one send
+	parallelPuts = 8   // of one send or one Flush
 )
 
 // session returns the session in r, nil when there is none.
@@ -275,16 +275,17 @@ func (c *Container) putDraft(ctx context.Context, d *draft) error {
 	return err
 }
 
-// inParallel runs do for all drafts, a few at a time, and returns one of the errors,
-// a failure before a conflict.
-func inParallel(drafts []*draft, do func(*draft) error) error {
-	if len(drafts) == 1 {
-		return do(drafts[0])
+// inParallel runs do for all items, a few at a time, and returns one of the
+// errors, a failure before a conflict. A panic is an error too: nobody else would
+// catch it.
+func inParallel[T any](items []T, do func(T) error) error {
+	if len(items) == 1 {
+		return do(items[0])
 	}
 	var group sync.WaitGroup
 	slots := make(chan struct{}, parallelPuts)
-	errs := make([]error, len(drafts))
-	for i, d := range drafts {
+	errs := make([]error, len(items))
+	for i, item := range items {
 		slots <- struct{}{}
 		group.Go(func() {
 			defer func() {
@@ -293,7 +294,7 @@ func inParallel(drafts []*draft, do func(*draft) error) error {
 				}
 				<-slots
 			}()
-			errs[i] = do(d)
+			errs[i] = do(item)
 		})
 	}
 	group.Wait()

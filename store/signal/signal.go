@@ -47,7 +47,7 @@ type Config struct {
 	// their acknowledgement since well before it are not offered again: their
 	// event exists. Zero means that all are offered.
 	OldestEvent time.Time
-	Log         *slog.Logger     // slog.Default when nil
+	Log         *slog.Logger     // names the channel already; slog.Default when nil
 	Now         func() time.Time // time.Now when nil
 }
 
