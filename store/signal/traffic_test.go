@@ -268,7 +268,9 @@ func (l *line) say(to, text string) {
 		if client == nil {
 			return false
 		}
-		sendCtx, done := state.WithSend(ctx)
+		// Not the session's context: where that ends a request that was sent already,
+		// whatsmeow closes a channel into which it may be writing the answer.
+		sendCtx, done := state.WithSend(context.WithoutCancel(ctx))
 		defer done()
 		_, err := client.SendMessage(sendCtx, types.NewJID(to, types.DefaultUserServer),
 			&waE2E.Message{Conversation: proto.String(text)}, whatsmeow.SendRequestExtra{ID: id, Timeout: 5 * time.Second})
