@@ -5,36 +5,26 @@ import (
 	"fmt"
 )
 
-// back is how long it takes from the start of a process until all channels of
-// the killed one before it are connected again.
-var back = figure{"back", func(ctx context.Context, l *lab) ([]row, error) {
-	var rows []row
-	for _, n := range []int{100, 500} {
-		r := row{
-			name: fmt.Sprintf("%d channels back after kill -9", n), against: "raw whatsmeow with stored devices",
-			unit: "s", aim: aim{bound: 1.2},
-		}
-		err := l.fleets(ctx, n, func(p *product, b *baseline, _, _ [2]usage) error {
-			p.program = l.product
-			for range l.rounds {
-				ours, err := p.back(ctx)
-				p.kill()
-				if err != nil {
-					return err
-				}
-				theirs, err := b.back(ctx)
-				b.kill()
-				if err != nil {
-					return err
-				}
-				r.add(ours.Seconds(), theirs.Seconds())
-			}
-			return nil
-		})
+// measureBack is how long it takes from the start of a process until all channels
+// of the killed one before it are connected again.
+func measureBack(ctx context.Context, l *lab, f *fleet) ([]row, error) {
+	r := row{
+		name: fmt.Sprintf("%d channels back after kill -9", f.size), against: "raw whatsmeow with stored devices",
+		unit: "s", aim: aim{bound: 1.2},
+	}
+	f.product.program = l.product
+	for range l.rounds {
+		ours, err := f.product.back(ctx)
+		f.product.kill()
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, r)
+		theirs, err := f.baseline.back(ctx)
+		f.baseline.kill()
+		if err != nil {
+			return nil, err
+		}
+		r.add(ours.Seconds(), theirs.Seconds())
 	}
-	return rows, nil
-}}
+	return []row{r}, nil
+}

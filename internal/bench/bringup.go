@@ -16,7 +16,7 @@ var bringUp = figure{"bring up", func(ctx context.Context, l *lab) ([]row, error
 		name: "100 channels brought up, 4 at a time", against: "raw whatsmeow",
 		unit: "s", aim: aim{bound: 0.5},
 	}
-	for range (l.rounds + 1) / 2 { // the baseline alone takes minutes
+	for range (l.rounds + 2) / 3 { // the baseline alone takes minutes
 		err := l.pair(ctx, func(p *product, b *baseline) error {
 			began := time.Now()
 			if _, err := p.link(ctx, broughtUp, atATime); err != nil {

@@ -3,17 +3,46 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 )
 
-// linkedAtATime is how many devices of a fleet are linked at once; how long that
+// fleets is what is measured of many connected channels: their memory, and how
+// long they take to come back.
+var fleets = figure{"memory and back", func(ctx context.Context, l *lab) ([]row, error) {
+	var memories, backs []row
+	for _, size := range []int{100, 500} {
+		err := l.fleet(ctx, size, func(f *fleet) error {
+			rows, err := measureMemory(ctx, l, f)
+			if err != nil {
+				return err
+			}
+			memories = append(memories, rows...)
+			rows, err = measureBack(ctx, l, f)
+			backs = append(backs, rows...)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return append(memories, backs...), nil
+}}
+
+// fleet is a product and a baseline with as many linked channels each, neither of
+// them running, and what they used without a channel and right after the linking.
+type fleet struct {
+	size                         int
+	product                      *product
+	baseline                     *baseline
+	productNone, productLinked   usage
+	baselineNone, baselineLinked usage
+}
+
+// linkedAtATime is how many channels of a fleet are linked at once; how long that
 // takes is not measured.
 const linkedAtATime = 8
 
-// fleets runs f with a product and a baseline that each hold n linked channels,
-// none of them running, and the usage of each with no channel and right after
-// the linking. The product has the probe.
-func (l *lab) fleets(ctx context.Context, n int, f func(p *product, b *baseline, none, linked [2]usage) error) error {
+// fleet runs f with a fleet.
+func (l *lab) fleet(ctx context.Context, size int, f func(*fleet) error) error {
 	dir, err := l.fresh()
 	if err != nil {
 		return err
@@ -31,26 +60,26 @@ func (l *lab) fleets(ctx context.Context, n int, f func(p *product, b *baseline,
 	p.program = l.probed
 	b := l.newBaseline(server, dir)
 	b.hasty, b.conns = true, 1
+	made := &fleet{size: size, product: p, baseline: b}
 
-	var none, linked [2]usage
-	if err := p.start(ctx); err != nil {
-		return err
+	err = p.start(ctx)
+	if err == nil {
+		made.productNone, made.productLinked, err = grow(ctx, p.process, func() error { _, err := p.link(ctx, size, linkedAtATime); return err })
 	}
-	none[0], linked[0], err = grow(ctx, p.process, func() error { _, err := p.link(ctx, n, linkedAtATime); return err })
 	p.kill()
 	if err != nil {
-		return fmt.Errorf("link with %s: %w", filepath.Base(p.program), err)
+		return fmt.Errorf("link the product's channels: %w", err)
 	}
-	if err := b.start(ctx); err != nil {
-		return err
+	err = b.start(ctx)
+	if err == nil {
+		made.baselineNone, made.baselineLinked, err = grow(ctx, b.process, func() error { _, err := b.link(ctx, size, linkedAtATime); return err })
 	}
-	none[1], linked[1], err = grow(ctx, b.process, func() error { _, err := b.link(ctx, n, linkedAtATime); return err })
 	b.kill()
 	if err != nil {
-		return fmt.Errorf("link with the baseline: %w", err)
+		return fmt.Errorf("link the baseline's devices: %w", err)
 	}
 	b.hasty = false
-	return f(p, b, none, linked)
+	return f(made)
 }
 
 // grow measures a process before and after link.

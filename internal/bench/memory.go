@@ -18,49 +18,33 @@ func (p *process) settled(ctx context.Context) (usage, error) {
 	return p.usage(ctx)
 }
 
-// memory is what a connected idle channel adds to its process.
-var memory = figure{"memory", func(ctx context.Context, l *lab) ([]row, error) {
-	var rows []row
-	for _, n := range []int{100, 500} {
-		linked, restarted := memoryRow(n, "just linked"), memoryRow(n, "after a restart")
-		notes := [2][]usage{}
-		err := l.fleets(ctx, n, func(p *product, b *baseline, none, grown [2]usage) error {
-			ours, theirs := grown[0].minus(none[0], n), grown[1].minus(none[1], n)
-			linked.add(ours.collected/1024, theirs.collected/1024)
-			linked.note = alsoSeen(ours, theirs)
-			for range (l.rounds + 1) / 2 {
-				if _, err := p.back(ctx); err != nil {
-					return err
-				}
-				usage, err := p.settled(ctx)
-				p.kill()
-				if err != nil {
-					return err
-				}
-				notes[0] = append(notes[0], usage.minus(none[0], n))
-				if _, err := b.back(ctx); err != nil {
-					return err
-				}
-				usage, err = b.settled(ctx)
-				b.kill()
-				if err != nil {
-					return err
-				}
-				notes[1] = append(notes[1], usage.minus(none[1], n))
-			}
-			return nil
-		})
+// measureMemory is what a connected idle channel adds to its process, right after
+// its linking and in a new process.
+func measureMemory(ctx context.Context, l *lab, f *fleet) ([]row, error) {
+	linked, restarted := memoryRow(f.size, "just linked"), memoryRow(f.size, "after a restart")
+	addUsage(&linked, f.productLinked.minus(f.productNone, f.size), f.baselineLinked.minus(f.baselineNone, f.size))
+	f.product.program = l.probed
+	for range (l.rounds + 1) / 2 {
+		if _, err := f.product.back(ctx); err != nil {
+			return nil, err
+		}
+		ours, err := f.product.settled(ctx)
+		f.product.kill()
 		if err != nil {
 			return nil, err
 		}
-		for i := range notes[0] {
-			restarted.add(notes[0][i].collected/1024, notes[1][i].collected/1024)
-			restarted.note = alsoSeen(notes[0][i], notes[1][i])
+		if _, err := f.baseline.back(ctx); err != nil {
+			return nil, err
 		}
-		rows = append(rows, linked, restarted)
+		theirs, err := f.baseline.settled(ctx)
+		f.baseline.kill()
+		if err != nil {
+			return nil, err
+		}
+		addUsage(&restarted, ours.minus(f.productNone, f.size), theirs.minus(f.baselineNone, f.size))
 	}
-	return rows, nil
-}}
+	return []row{linked, restarted}, nil
+}
 
 func memoryRow(n int, when string) row {
 	return row{
@@ -69,9 +53,10 @@ func memoryRow(n int, when string) row {
 	}
 }
 
-// alsoSeen tells the other ways to look at the same processes.
-func alsoSeen(ours, theirs usage) string {
-	return fmt.Sprintf("heap in use %s against %s KiB, stacks %s against %s KiB; resident before the collections %s against %s KiB",
+// addUsage adds a round, and notes the other ways to look at the same processes.
+func addUsage(r *row, ours, theirs usage) {
+	r.add(ours.collected/1024, theirs.collected/1024)
+	r.note = fmt.Sprintf("heap in use %s against %s KiB, stacks %s against %s KiB; resident before the collections %s against %s KiB",
 		show(ours.heap/1024), show(theirs.heap/1024), show(ours.stack/1024), show(theirs.stack/1024),
 		show(ours.resident/1024), show(theirs.resident/1024))
 }
