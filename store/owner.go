@@ -113,6 +113,7 @@ func (o *Owner) StillOwner(ctx context.Context) error {
 
 // ShowQR records a QR code that is to be scanned now.
 func (o *Owner) ShowQR(ctx context.Context, qr enlace.QR) error {
+	qr.ExpiresAt = shownTime(qr.ExpiresAt)
 	data, err := json.Marshal(map[string]any{"attempt": qr.Attempt, "of": qr.Of, "expiresAt": qr.ExpiresAt})
 	if err != nil {
 		return err
@@ -127,6 +128,7 @@ func (o *Owner) ShowPairingCode(ctx context.Context, code string) error {
 
 // ShowPasskey records what WhatsApp asks of the account's passkey.
 func (o *Owner) ShowPasskey(ctx context.Context, passkey enlace.Passkey) error {
+	passkey.ExpiresAt = shownTime(passkey.ExpiresAt)
 	data, err := json.Marshal(map[string]any{"expiresAt": passkey.ExpiresAt})
 	if err != nil {
 		return err

@@ -143,5 +143,8 @@ func isConflict(err error) bool {
 	return errors.As(err, &condition)
 }
 
-// time is the clock as it is stored and shown: UTC, whole milliseconds.
-func (s *Store) time() time.Time { return s.now().UTC().Truncate(time.Millisecond) }
+// time is the clock as it is stored and shown.
+func (s *Store) time() time.Time { return shownTime(s.now()) }
+
+// shownTime is t as callers see all times: UTC, whole milliseconds.
+func shownTime(t time.Time) time.Time { return t.UTC().Truncate(time.Millisecond) }
