@@ -20,6 +20,7 @@ type batch struct {
 	last    *draft   // whose ratchet was set last: the plaintext belongs to it
 	prekeys []uint32 // to remove once the drafts are written
 	once    bool     // the message cannot be decrypted again
+	alone   bool     // no other row is written meanwhile
 	failed  error    // of a call that could not report it
 	closed  bool
 }
@@ -149,6 +150,10 @@ func (d *draft) rebase(current *row) bool {
 	return true
 }
 
+// patientTries is how often a decryption may be overtaken by other writes of ours
+// before it makes them wait.
+const patientTries = 3
+
 var (
 	errChanged  = errors.New("a session changed while a message was decrypted with it")
 	errNotAgain = errors.New("a sender key changed while a group message was decrypted with it")
@@ -163,8 +168,12 @@ var (
 // of the ciphertext. It then ends the session, so that the message comes anew.
 func (c *Container) decrypt(ctx context.Context, fn func(context.Context) error) (answer, err error) {
 	surprises := c.surprised()
-	for range maxConflicts {
-		b := new(batch)
+	for try := range maxConflicts {
+		b := &batch{alone: try >= patientTries}
+		if try == patientTries {
+			c.turn.Lock()
+			defer c.turn.Unlock()
+		}
 		answer = protect(func() error { return fn(context.WithValue(ctx, batchKey{}, b)) })
 		switch {
 		case errors.Is(answer, errStale):
@@ -212,6 +221,9 @@ func (c *Container) commit(ctx context.Context, b *batch) error {
 				return err
 			}
 			rows = append(rows, p)
+		}
+		if b.alone {
+			return c.writeRowsAlone(ctx, rows...)
 		}
 		return c.writeRows(ctx, rows...)
 	})

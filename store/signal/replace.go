@@ -107,6 +107,13 @@ func (c *Container) prepareKeys(base *row, p *prepared) error {
 // writeRows writes rows all or nothing. After anything but success they are read
 // again before they are used.
 func (c *Container) writeRows(ctx context.Context, rows ...prepared) error {
+	c.turn.RLock()
+	defer c.turn.RUnlock()
+	return c.writeRowsAlone(ctx, rows...)
+}
+
+// writeRowsAlone is writeRows for who has turn already.
+func (c *Container) writeRowsAlone(ctx context.Context, rows ...prepared) error {
 	var ops []store.Op
 	for _, p := range rows {
 		ops = append(ops, p.ops...)

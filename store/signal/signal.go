@@ -74,6 +74,10 @@ type Container struct {
 
 	bulkMu sync.Mutex // held over writes of shelves: they read before they write
 
+	// turn is read-held over each write of rows. A decryption that was overtaken
+	// again and again by our own writes takes it for itself.
+	turn sync.RWMutex
+
 	writer uint32 // marks the plaintexts that this container stores
 
 	mu          sync.Mutex             // guards what follows, never held over a call
