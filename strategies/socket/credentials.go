@@ -35,6 +35,7 @@ func (s *Strategy) openSignal(ctx context.Context, o owner) (credentials, error)
 		ChannelID:  o.ChannelID(),
 		Key:        o.DataKey(),
 		StillOwner: o.StillOwner,
+		Fresh:      o.Fresh,
 		Budget:     s.budget,
 		Log:        s.log.With("channel", o.ChannelID()),
 		Now:        s.now,
