@@ -47,7 +47,7 @@ func openReader(path string) (*reader, error) {
 
 func (r *reader) prepare() error {
 	// busy can only be a recovery after a crash, or the last close by another process
-	if err := r.conn.run("PRAGMA busy_timeout = 5000", "PRAGMA query_only = 1", "PRAGMA cache_size = -1024"); err != nil {
+	if err := r.conn.run("PRAGMA busy_timeout = 5000", "PRAGMA query_only = 1", "PRAGMA cache_size = -512"); err != nil {
 		return err
 	}
 	for _, p := range []struct {
