@@ -47,6 +47,9 @@ func integrity(t *testing.T, path string) (verdict string) {
 		t.Fatal(err)
 	}
 	defer c.close()
+	if err := c.run("PRAGMA busy_timeout = 5000"); err != nil { // a process that ends holds the file for a moment
+		t.Fatal(err)
+	}
 	check, err := c.prepare("PRAGMA integrity_check")
 	if err != nil {
 		t.Fatal(err)
