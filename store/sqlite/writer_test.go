@@ -264,6 +264,21 @@ func TestCheckpoint(t *testing.T) {
 	}
 }
 
+// A page of large items is short, so that reading it takes a few megabytes.
+func TestQuery_PageOfLargeItemsIsShort(t *testing.T) {
+	db := openTuned(t, filepath.Join(t.TempDir(), "enlace.db"), Options{}, defaultTuning())
+	value := string(make([]byte, 300<<10))
+	for n := range 20 {
+		if err := db.Write(t.Context(), put(fmt.Sprintf("%02d", n), value, store.Absent)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	page, err := db.Query(t.Context(), store.Query{PK: "P"})
+	if err != nil || page.Cursor == "" || len(page.Items) != 14 {
+		t.Errorf("a page of %d items, cursor %q, %v, want 14 and a cursor", len(page.Items), page.Cursor, err)
+	}
+}
+
 // Queries are answered from the indexes, in their order.
 func TestQueryPlans(t *testing.T) {
 	c, err := openSchema(t.Context(), filepath.Join(t.TempDir(), "enlace.db"), quick())
