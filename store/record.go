@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -102,7 +103,7 @@ func changes(before, after *record) (json.RawMessage, error) {
 	}
 	patch := map[string]any{}
 	for name, value := range to {
-		if !reflect.DeepEqual(from[name], value) {
+		if !bytes.Equal(from[name], value) {
 			patch[name] = value
 		}
 	}
@@ -117,11 +118,11 @@ func changes(before, after *record) (json.RawMessage, error) {
 	return json.Marshal(patch)
 }
 
-func members(c enlace.Channel) (map[string]any, error) {
+func members(c enlace.Channel) (map[string]json.RawMessage, error) {
 	body, err := json.Marshal(c)
 	if err != nil {
 		return nil, err
 	}
-	var m map[string]any
+	var m map[string]json.RawMessage
 	return m, json.Unmarshal(body, &m)
 }
