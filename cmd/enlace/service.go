@@ -139,6 +139,8 @@ func (s *service) run(ctx context.Context) error {
 	})
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	served, worked := make(chan error, 1), make(chan error, 1)
+	go func() { defer stop(); worked <- worker.Run(ctx) }() // channels come back while the API is made
 	server := &http.Server{
 		Handler: api.New(api.Config{
 			Store: s.folder.store, Queue: s.folder.queue, Types: s.types.Types(),
@@ -148,9 +150,7 @@ func (s *service) run(ctx context.Context) error {
 		IdleTimeout:       2 * time.Minute,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 	}
-	served, worked := make(chan error, 1), make(chan error, 1)
 	go func() { defer stop(); served <- server.Serve(s.listener) }()
-	go func() { defer stop(); worked <- worker.Run(ctx) }()
 	s.log.Info("serving", "addr", s.listener.Addr().String(), "data", s.folder.path, "version", version())
 	<-ctx.Done()
 	s.log.Info("stopping")
