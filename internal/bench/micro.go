@@ -8,7 +8,7 @@ import (
 )
 
 // microPackages are those whose Go benchmarks the page shows.
-var microPackages = []string{"./api", "./store/sqlite", "./store/signal"}
+var microPackages = []string{"./api", "./store/sqlite", "./store/signal", "./internal/e2e"}
 
 // microBenchmarks runs the Go benchmarks and returns their lines.
 func microBenchmarks(ctx context.Context) ([]string, error) {
