@@ -23,7 +23,7 @@ POST   /phones/{number}/reinstall                Reinstall; 204
 GET    /phones/{number}/devices                  Devices; 200 {"devices": [...]}
 DELETE /phones/{number}/devices/{device}         Unlink; 204
 POST   /phones/{number}/online     {"online"}    SetOnline; 204
-POST   /phones/{number}/messages   Outgoing: {"to", "text", "group"?, …}   Send; 201 {"id"}
+POST   /phones/{number}/messages   Outgoing: {"to", "text", "group"?, "content"?, …}   Send; 201 {"id"}
 GET    /phones/{number}/messages                 Messages; 200 {"messages": [...], "sent": [...]}
 POST   /phones/{number}/release    {"ids"?}      Release; 204
 POST   /phones/{number}/read       {"ids", "played"?}   MarkRead, MarkPlayed; 204

@@ -231,6 +231,25 @@ func TestMessages_ReplyNamesWhatItAnswers(t *testing.T) {
 	}
 }
 
+func TestMessages_OfAnyKind(t *testing.T) {
+	t.Parallel()
+	srv := start(t, whatsapptest.Options{})
+	c := linked(t, srv, alice)
+	content, err := proto.Marshal(&waE2E.Message{ImageMessage: &waE2E.ImageMessage{Caption: proto.String("us")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	say(t, srv, bob, whatsapptest.Outgoing{To: alice, Content: content})
+	m := await[*events.Message](c)
+	if m.Message.GetImageMessage().GetCaption() != "us" || len(m.Message.GetMessageContextInfo().GetMessageSecret()) != 32 {
+		t.Errorf("the client hears %v", m.Message)
+	}
+	if got, err := srv.Messages(alice); err != nil || len(got.Messages) != 1 || got.Messages[0].Type != "image" || got.Messages[0].Text != "us" {
+		t.Errorf("the own phone shows %+v, %v", got, err)
+	}
+	idle(t, srv)
+}
+
 func TestGroups_BothWays(t *testing.T) {
 	t.Parallel()
 	srv := start(t, whatsapptest.Options{})
@@ -824,6 +843,7 @@ func TestControl_MessagesOverHTTP(t *testing.T) {
 		code       string
 	}{
 		{"/phones/" + alice + "/messages", `{"to":"` + carol + `","text":""}`, 400, "no_text"},
+		{"/phones/" + alice + "/messages", `{"to":"` + carol + `","content":"/w=="}`, 400, "bad_content"},
 		{"/phones/" + alice + "/messages", `{"text":"x"}`, 400, "bad_number"},
 		{"/phones/" + alice + "/messages", `{"to":"99900000000","text":"x"}`, 409, "not_on_whatsapp"},
 		{"/phones/" + alice + "/messages", `{"group":"1@g.us","text":"x"}`, 404, "no_group"},

@@ -17,6 +17,9 @@ type Outgoing struct {
 	// To is the number of the account it goes to. With Group it is only a member.
 	To   string `json:"to,omitempty"`
 	Text string `json:"text"`
+	// Content is sent in place of a text: any message as WhatsApp knows it, a
+	// marshalled waE2E.Message.
+	Content []byte `json:"content,omitempty"`
 	// Group sends to a group instead: by its id ("…@g.us"), or by a name of your
 	// choice, which makes a group of the sender and To at first use, and adds To
 	// later if it is no member.
@@ -39,7 +42,7 @@ type Outgoing struct {
 	Corrupt bool `json:"corrupt,omitempty"`
 }
 
-// Send has a phone send a text and returns the message's id.
+// Send has a phone send a message and returns its id.
 func (s *Server) Send(number string, out Outgoing) (string, error) {
 	s.mu.Lock()
 	id, err := s.send(number, out)
@@ -60,7 +63,7 @@ func (s *Server) send(number string, out Outgoing) (string, error) {
 	}
 	choice := sessionChoice(out.Session)
 	switch {
-	case out.Text == "":
+	case out.Text == "" && len(out.Content) == 0:
 		return "", badRequest("no_text", "the text is empty")
 	case choice != currentSession && choice != newSession && choice != previousSession:
 		return "", badRequest("bad_session", "session is new or previous")
@@ -158,6 +161,14 @@ func (p *phone) compose(out Outgoing) (*waE2E.Message, error) {
 	if p.kept[out.ID].Message != nil {
 		// A resend is the same message.
 		return m, proto.Unmarshal(p.kept[out.ID].Message, m)
+	}
+	if len(out.Content) > 0 {
+		given := new(waE2E.Message)
+		if err := proto.Unmarshal(out.Content, given); err != nil {
+			return nil, badRequest("bad_content", "the content is no marshalled message: %v", err)
+		}
+		proto.Merge(m, given)
+		return m, nil
 	}
 	if out.ReplyTo == "" {
 		m.Conversation = proto.String(out.Text)
