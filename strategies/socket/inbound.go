@@ -21,6 +21,9 @@ func (s *session) received(e *events.Message) bool {
 	if !kept(&e.Info) {
 		return true
 	}
+	if !s.identify(&e.Info) || !s.reveal(e) {
+		return false
+	}
 	in, ok, err := incoming(e)
 	if err != nil {
 		s.fail(err)
@@ -37,6 +40,9 @@ func (s *session) received(e *events.Message) bool {
 func (s *session) unavailable(e *events.UndecryptableMessage) bool {
 	if !kept(&e.Info) || e.Info.IsFromMe || e.DecryptFailMode == events.DecryptFailHide {
 		return true
+	}
+	if !s.identify(&e.Info) {
+		return false
 	}
 	m := messageObject(&e.Info)
 	data := map[string]any{"id": e.Info.ID, "reason": unavailableReason(e)}
@@ -89,6 +95,55 @@ func (s *session) receipt(e *events.Receipt) bool {
 	return true
 }
 
+// identify adds the other addresses of a message's sender and chat, as far as they
+// are known: what the own phone sends again, and what the account itself has sent,
+// bears one kind of address alone. False means that the session has ended.
+func (s *session) identify(info *types.MessageInfo) bool {
+	if info.IsFromMe && info.SenderAlt.IsEmpty() {
+		own, account := s.notes.known()
+		if info.Sender.Server == types.DefaultUserServer {
+			own = types.NewJID(account.LID, types.HiddenUserServer)
+		}
+		info.SenderAlt = own.ToNonAD()
+	}
+	for jid, alt := range map[*types.JID]*types.JID{&info.Sender: &info.SenderAlt, &info.Chat: &info.RecipientAlt} {
+		if !alt.IsEmpty() || alt == &info.RecipientAlt && !info.IsFromMe {
+			continue
+		}
+		known, err := s.wa.Store.GetAltJID(s.ctx, jid.ToNonAD())
+		if err != nil {
+			s.fail(err)
+			return false
+		}
+		*alt = known
+	}
+	return true
+}
+
+// reveal decrypts a reaction or an edit that is encrypted once more, under a
+// secret of the message that it is about. One that cannot be stays as it is, and
+// is told of as unsupported. False means that the session has ended.
+func (s *session) reveal(e *events.Message) bool {
+	switch m := e.Message; {
+	case m.GetEncReactionMessage() != nil:
+		reaction, err := s.wa.DecryptReaction(s.ctx, e)
+		if err != nil {
+			break
+		}
+		reaction.Key = m.EncReactionMessage.GetTargetMessageKey()
+		e.Message = &waE2E.Message{ReactionMessage: reaction}
+	case m.GetSecretEncryptedMessage().GetSecretEncType() == waE2E.SecretEncryptedMessage_MESSAGE_EDIT:
+		edit, err := s.wa.DecryptSecretEncryptedMessage(s.ctx, e)
+		if err != nil {
+			break
+		}
+		e.Message = &waE2E.Message{ProtocolMessage: &waE2E.ProtocolMessage{
+			Type: waE2E.ProtocolMessage_MESSAGE_EDIT.Enum(), Key: m.SecretEncryptedMessage.GetTargetMessageKey(), EditedMessage: edit,
+		}}
+	}
+	return !s.dead.Load()
+}
+
 // kept reports whether messages of this kind become events: those of people, not
 // status updates and channels that the account follows, nor what the account's
 // devices say to each other about themselves.
@@ -99,9 +154,15 @@ func kept(info *types.MessageInfo) bool {
 	switch info.Chat.Server {
 	case types.DefaultUserServer, types.HiddenUserServer, types.GroupServer:
 		return true
+	case types.BroadcastServer: // a list of recipients, of whom each sees a message to himself
+		return info.Chat.IsBroadcastList()
 	}
 	return false
 }
+
+// inGroup reports whether a message is in a group. whatsmeow says so of what
+// comes by a list of recipients too.
+func inGroup(info *types.MessageInfo) bool { return info.Chat.Server == types.GroupServer }
 
 // identityOf names a message by user ids where they are known: a resend may come
 // under the other kind of address.
@@ -109,7 +170,7 @@ func identityOf(info *types.MessageInfo) store.Identity {
 	sender := hidden(info.Sender, info.SenderAlt)
 	chat := info.Chat.ToNonAD()
 	switch {
-	case info.IsGroup:
+	case inGroup(info), info.Chat.Server == types.BroadcastServer:
 	case info.IsFromMe:
 		chat = hidden(info.Chat, info.RecipientAlt)
 	default:
@@ -152,6 +213,9 @@ func incoming(e *events.Message) (in store.Incoming, ok bool, err error) {
 	if name == "" {
 		return store.Incoming{}, false, nil
 	}
+	if e.SourceWebMsg != nil {
+		e.Info.ID = e.SourceWebMsg.GetKey().GetID() // it was that of the edited message
+	}
 	m := messageObject(&e.Info)
 	for key, value := range members {
 		m[key] = value
@@ -178,9 +242,12 @@ func messageObject(info *types.MessageInfo) map[string]any {
 	m := map[string]any{"id": info.ID, "timestamp": strconv.FormatInt(info.Timestamp.Unix(), 10)}
 	set(m, "from", phoneOf(info.Sender, info.SenderAlt))
 	set(m, "from_user_id", userIDOf(info.Sender, info.SenderAlt))
-	if info.IsGroup {
+	switch {
+	case inGroup(info):
 		m["group_id"] = info.Chat.ToNonAD().String()
-	} else if info.IsFromMe {
+	case info.IsFromMe && info.Chat.Server == types.BroadcastServer:
+		m["to"] = info.Chat.String()
+	case info.IsFromMe:
 		set(m, "to", phoneOf(info.Chat, info.RecipientAlt))
 		set(m, "to_user_id", userIDOf(info.Chat, info.RecipientAlt))
 	}
@@ -198,119 +265,4 @@ func set(m map[string]any, key, value string) {
 	if value != "" {
 		m[key] = value
 	}
-}
-
-// content returns the event that a message's content makes, and the members that
-// it adds to the message object. No event: a part that is for the protocol alone,
-// such as a group's key, which comes before the message under the same id.
-func content(e *events.Message) (enlace.EventName, map[string]any) {
-	m := e.Message
-	switch {
-	case m == nil:
-		return "", nil
-	case e.IsEdit:
-		return edited(e.Info.ID, m)
-	case m.ReactionMessage != nil:
-		reaction := map[string]any{"message_id": m.ReactionMessage.GetKey().GetID()}
-		set(reaction, "emoji", m.ReactionMessage.GetText())
-		return enlace.EventMessageReaction, map[string]any{"type": "reaction", "reaction": reaction}
-	case m.ProtocolMessage != nil:
-		return protocol(m.ProtocolMessage)
-	}
-	members, ok := body(m)
-	if !ok {
-		return "", nil
-	}
-	return enlace.EventMessageReceived, members
-}
-
-func protocol(p *waE2E.ProtocolMessage) (enlace.EventName, map[string]any) {
-	switch p.GetType() {
-	case waE2E.ProtocolMessage_REVOKE:
-		return enlace.EventMessageRevoked, map[string]any{
-			"type": "revoke", "revoke": map[string]any{"original_message_id": p.GetKey().GetID()},
-		}
-	case waE2E.ProtocolMessage_MESSAGE_EDIT:
-		return edited(p.GetKey().GetID(), p.GetEditedMessage())
-	}
-	return "", nil
-}
-
-func edited(original string, m *waE2E.Message) (enlace.EventName, map[string]any) {
-	if p := m.GetProtocolMessage(); p.GetType() == waE2E.ProtocolMessage_MESSAGE_EDIT && p.GetEditedMessage() != nil {
-		original, m = p.GetKey().GetID(), p.GetEditedMessage()
-	}
-	members, ok := body(m)
-	if !ok {
-		return "", nil
-	}
-	return enlace.EventMessageEdited, map[string]any{
-		"type": "edit", "edit": map[string]any{"original_message_id": original, "message": members},
-	}
-}
-
-// body returns the members for what a message shows; ok is false if it shows nothing.
-func body(m *waE2E.Message) (members map[string]any, ok bool) {
-	switch {
-	case m == nil:
-		return nil, false
-	case m.Conversation != nil:
-		return text(m.GetConversation(), nil), true
-	case m.ExtendedTextMessage != nil:
-		return text(m.ExtendedTextMessage.GetText(), m.ExtendedTextMessage.GetContextInfo()), true
-	}
-	kind := kindOf(m)
-	if kind == "" {
-		return nil, false
-	}
-	return map[string]any{
-		"type":        "unsupported",
-		"unsupported": map[string]any{"type": kind},
-		"errors":      []map[string]any{{"code": unsupportedCode, "title": "Message type is not supported"}},
-	}, true
-}
-
-// unsupportedCode is the Cloud API's, for a message of a type that it does not pass on.
-const unsupportedCode = 131051
-
-func text(text string, info *waE2E.ContextInfo) map[string]any {
-	members := map[string]any{"type": enlace.TypeText, "text": map[string]any{"body": text}}
-	if info.GetStanzaID() != "" {
-		context := map[string]any{"id": info.GetStanzaID()}
-		if sender, err := types.ParseJID(info.GetParticipant()); err == nil && !sender.IsEmpty() {
-			if set(context, "from", phoneOf(sender, types.EmptyJID)); context["from"] == nil {
-				context["from"] = sender.ToNonAD().String()
-			}
-		}
-		members["context"] = context
-	}
-	return members
-}
-
-// kinds are the messages that show something which is no text, by the names that
-// the Cloud API uses for them where it has one.
-func kindOf(m *waE2E.Message) string {
-	for _, kind := range []struct {
-		is   bool
-		name string
-	}{
-		{m.ImageMessage != nil, "image"},
-		{m.VideoMessage != nil || m.PtvMessage != nil, "video"},
-		{m.AudioMessage != nil, "audio"},
-		{m.DocumentMessage != nil, "document"},
-		{m.StickerMessage != nil, "sticker"},
-		{m.LocationMessage != nil || m.LiveLocationMessage != nil, "location"},
-		{m.ContactMessage != nil || m.ContactsArrayMessage != nil, "contacts"},
-		{m.ButtonsResponseMessage != nil || m.ListResponseMessage != nil || m.InteractiveResponseMessage != nil || m.InteractiveMessage != nil, "interactive"},
-		{m.TemplateButtonReplyMessage != nil || m.TemplateMessage != nil, "button"},
-		{m.PollCreationMessage != nil || m.PollCreationMessageV2 != nil || m.PollCreationMessageV3 != nil, "poll"},
-		{m.OrderMessage != nil || m.ProductMessage != nil, "order"},
-		{m.GroupInviteMessage != nil, "group_invite"},
-		{m.EventMessage != nil, "event"},
-	} {
-		if kind.is {
-			return kind.name
-		}
-	}
-	return ""
 }

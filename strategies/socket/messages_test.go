@@ -20,6 +20,15 @@ type data struct {
 		GroupID            string `json:"group_id"`
 		Text               struct{ Body string }
 		Context            struct{ ID, From string }
+		Unsupported        struct{ Type string }
+		Reaction           struct {
+			MessageID string `json:"message_id"`
+			Emoji     string
+		}
+		Edit struct {
+			OriginalMessageID string `json:"original_message_id"`
+			Message           struct{ Text struct{ Body string } }
+		}
 	}
 	Contact struct {
 		Profile struct{ Name string }
