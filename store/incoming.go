@@ -40,7 +40,8 @@ func parseIdentity(s string) (Identity, bool) {
 	return Identity{Chat: parts[0], Sender: parts[1], ID: parts[2]}, true
 }
 
-// seenEvents is how many of the newest events a message is looked for in.
+// seenEvents is how many of the newest events a message is looked for in. What
+// happens while a channel is away does not count, see away.
 const seenEvents = 500
 
 // unavailableLife is how long a message that could not be read is waited for.
@@ -181,16 +182,18 @@ func (o *Owner) readIdentities(ctx context.Context) (*identities, error) {
 	pk := channelKey(o.id).PK
 	q := Query{PK: pk, Prefix: eventPrefix, Descending: true, Limit: seenEvents}
 	var newestFirst []uint64
-	for read := 0; read < seenEvents; {
+	for counted := 0; counted < seenEvents; {
 		page, err := o.store.table.Query(ctx, q)
 		if err != nil {
 			return nil, err
 		}
 		for _, item := range page.Items {
-			read++
 			var e eventItem
 			if err := Decode(item.Value, eventSchema, &e); err != nil {
 				return nil, err
+			}
+			if !e.away() {
+				counted++
 			}
 			if e.Identity != "" {
 				newestFirst = append(newestFirst, hashIdentity(e.Identity))
@@ -199,8 +202,8 @@ func (o *Owner) readIdentities(ctx context.Context) (*identities, error) {
 		if q.Cursor = page.Cursor; q.Cursor == "" {
 			break
 		}
-		q.Limit = seenEvents - read
 	}
+	newestFirst = newestFirst[:min(len(newestFirst), seenEvents)]
 	for i := len(newestFirst) - 1; i >= 0; i-- {
 		ids.add(newestFirst[i])
 	}
@@ -221,4 +224,51 @@ func (o *Owner) readIdentities(ctx context.Context) (*identities, error) {
 			return ids, nil
 		}
 	}
+}
+
+// away reports whether an event may be of a time when the channel was not
+// connected: its comings and goings, and messages that end unsent. There may be
+// thousands of them between a message whose acknowledgement was lost and the next
+// login, which brings it again.
+func (e *eventItem) away() bool {
+	if e.Event != enlace.EventMessageStatus {
+		return strings.HasPrefix(string(e.Event), "channel.")
+	}
+	var data struct {
+		Status struct{ Status enlace.MessageStatus }
+	}
+	return json.Unmarshal(e.Data, &data) == nil && data.Status.Status == enlace.MessageFailed
+}
+
+// provers is how many events OldestSeen looks at.
+const provers = 20
+
+// OldestSeen returns a time about as long ago as the oldest event by which a
+// message is recognised: what had been decrypted well before it has its event.
+// WhatsApp brings messages in order, so one that was received then proves it for
+// those before; a channel's own comings and goings prove nothing. The zero time
+// means that nothing is known.
+func (o *Owner) OldestSeen(ctx context.Context) (time.Time, error) {
+	o.mu.Lock()
+	newest := o.seq
+	o.mu.Unlock()
+	if newest < seenEvents {
+		return time.Time{}, nil
+	}
+	last := newest - seenEvents + 1
+	q := Query{PK: channelKey(o.id).PK, From: eventPrefix + seqSK(max(last-provers, 0)), To: eventPrefix + seqSK(last+1), Descending: true}
+	page, err := o.store.table.Query(ctx, q)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("look for an old event: %w", err)
+	}
+	for _, item := range page.Items {
+		var e eventItem
+		if err := Decode(item.Value, eventSchema, &e); err != nil {
+			return time.Time{}, err
+		}
+		if e.Identity != "" {
+			return e.At, nil
+		}
+	}
+	return time.Time{}, nil
 }

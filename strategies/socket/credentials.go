@@ -30,15 +30,20 @@ var _ credentials = (*signal.Container)(nil)
 
 // openSignal reads a channel's Signal state.
 func (s *Strategy) openSignal(ctx context.Context, o owner) (credentials, error) {
+	oldest, err := o.OldestSeen(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return signal.Open(ctx, signal.Config{
-		Table:      o.Table(),
-		ChannelID:  o.ChannelID(),
-		Key:        o.DataKey(),
-		StillOwner: o.StillOwner,
-		Fresh:      o.Fresh,
-		Budget:     s.budget,
-		Log:        s.log.With("channel", o.ChannelID()),
-		Now:        s.now,
+		Table:       o.Table(),
+		ChannelID:   o.ChannelID(),
+		Key:         o.DataKey(),
+		StillOwner:  o.StillOwner,
+		Fresh:       o.Fresh,
+		Budget:      s.budget,
+		OldestEvent: oldest,
+		Log:         s.log.With("channel", o.ChannelID()),
+		Now:         s.now,
 	})
 }
 

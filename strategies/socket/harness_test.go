@@ -199,6 +199,8 @@ type testOwner struct {
 	faults  *faulty.Faults
 	key     *seal.DataKey
 
+	oldest time.Time
+
 	mu    sync.Mutex
 	stale error
 }
@@ -210,6 +212,8 @@ func (o *testOwner) Pairing() enlace.Pairing          { return o.pairing }
 func (o *testOwner) Table() store.Table               { return o.table }
 func (o *testOwner) DataKey() *seal.DataKey           { return o.key }
 func (o *testOwner) StillOwner(context.Context) error { return nil }
+
+func (o *testOwner) OldestSeen(context.Context) (time.Time, error) { return o.oldest, nil }
 
 func (o *testOwner) SentContent(context.Context, string) ([]byte, error) {
 	return nil, store.ErrNotFound

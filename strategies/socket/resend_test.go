@@ -3,6 +3,7 @@ package socket
 import (
 	"bytes"
 	"testing"
+	"time"
 
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/proto/waCommon"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/enlacehq/enlace"
 	"github.com/enlacehq/enlace/store"
+	"github.com/enlacehq/enlace/strategies"
 	"github.com/enlacehq/enlace/whatsapptest"
 )
 
@@ -81,6 +83,33 @@ func TestResend_OfWhatTheOwnPhoneWrote(t *testing.T) {
 		if identities[0] != identities[1] || identities[0].Sender != first.in.Identity.Sender || identities[0].Chat != first.in.Identity.Chat {
 			t.Errorf("identities %+v, of another message %+v", identities, first.in.Identity)
 		}
+		r.quiet()
+	})
+}
+
+// What was decrypted long before the oldest event by which messages are recognised
+// has its event: when it comes again it is acknowledged and not told.
+func TestResend_OfWhatIsOlderThanTheOldestEvent(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, whatsapptest.Options{})
+		c, r := w.connected("ch_1", number)
+		r.stop()
+		r = c.start(func(o *observer) {
+			o.refuse = func(what string) error {
+				if what == "received" {
+					return errTest
+				}
+				return nil
+			}
+		})
+		r.next("connected")
+		w.send(friend, whatsapptest.Outgoing{To: number, Text: "hello"})
+		r.end(strategies.CauseStore)
+		c.owner.oldest = time.Now().Add(2 * time.Hour)
+		next := w.open(c.owner)
+		r = next.start()
+		r.next("connected")
+		eventually(t, "acknowledged", func() bool { return w.srv.Stats().Unacknowledged == 0 })
 		r.quiet()
 	})
 }

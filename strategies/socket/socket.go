@@ -131,6 +131,7 @@ type owner interface {
 	DataKey() *seal.DataKey
 	StillOwner(ctx context.Context) error
 	Fresh() error
+	OldestSeen(ctx context.Context) (time.Time, error)
 	SentContent(ctx context.Context, whatsAppID string) ([]byte, error)
 	Quoted(ctx context.Context, id string) (store.Quoted, error)
 }
