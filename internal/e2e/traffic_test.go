@@ -79,6 +79,7 @@ type field struct {
 }
 
 func newField(t *testing.T) *field {
+	secrets.add("the text of a message", "a secret text") // all of them begin so
 	w := startWhatsApp(t)
 	i := install(t, w)
 	return &field{installation: i, w: w, s: i.serve()}
