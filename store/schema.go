@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -13,11 +14,14 @@ var ErrNewerSchema = errors.New("written by a newer version of enlace")
 // Encode returns v as JSON behind its schema number, the form of every value
 // that is not a binary record.
 func Encode(schema uint64, v any) ([]byte, error) {
-	body, err := json.Marshal(v)
-	if err != nil {
+	var value bytes.Buffer
+	value.Write(binary.AppendUvarint(nil, schema))
+	body := json.NewEncoder(&value)
+	body.SetEscapeHTML(false) // <, > and & would take six bytes each
+	if err := body.Encode(v); err != nil {
 		return nil, fmt.Errorf("encode %T: %w", v, err)
 	}
-	return append(binary.AppendUvarint(nil, schema), body...), nil
+	return bytes.TrimSuffix(value.Bytes(), []byte("\n")), nil
 }
 
 // Decode fills v from a value made by Encode with a schema up to newest.

@@ -2,7 +2,6 @@ package socket
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"strconv"
 
@@ -51,7 +50,8 @@ func (s *session) unavailable(e *events.UndecryptableMessage) bool {
 			data[member] = value
 		}
 	}
-	body, err := json.Marshal(data)
+	data, _ = fit(data)
+	body, err := encode(data)
 	if err != nil {
 		s.fail(err)
 		return false
@@ -176,7 +176,7 @@ func identityOf(info *types.MessageInfo) store.Identity {
 	default:
 		chat = sender
 	}
-	return store.Identity{Chat: chat.String(), Sender: sender.String(), ID: info.ID}
+	return store.Identity{Chat: chat.String(), Sender: sender.String(), ID: clip(info.ID, maxField)}
 }
 
 // hidden returns the user id of a pair of addresses, if there is one, without the device.
@@ -220,6 +220,10 @@ func incoming(e *events.Message) (in store.Incoming, ok bool, err error) {
 	for key, value := range members {
 		m[key] = value
 	}
+	m, cut := fit(m)
+	if cut {
+		m["errors"] = []map[string]any{{"code": unsupportedCode, "title": "The text is too long and was cut"}}
+	}
 	data := map[string]any{"message": m}
 	switch {
 	case e.Info.IsFromMe:
@@ -228,9 +232,9 @@ func incoming(e *events.Message) (in store.Incoming, ok bool, err error) {
 			name = enlace.EventMessageSent
 		}
 	default:
-		data["contact"] = contactObject(&e.Info)
+		data["contact"], _ = fit(contactObject(&e.Info))
 	}
-	body, err := json.Marshal(data)
+	body, err := encode(data)
 	if err != nil {
 		return store.Incoming{}, false, fmt.Errorf("encode a message: %w", err)
 	}
