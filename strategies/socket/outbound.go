@@ -39,10 +39,8 @@ func (c *client) Prepare(ctx context.Context, m *store.Outbound) ([]byte, error)
 		if err != nil {
 			return nil, &strategies.SendError{Code: enlace.CodeInvalidRequest, Message: "the recipient is no address", Final: true}
 		}
-		if to.Server != types.GroupServer {
-			if err := s.sending(ctx, func(ctx context.Context) error { return s.reach(ctx, to) }); err != nil {
-				return nil, err
-			}
+		if err := s.reachable(ctx, m, to); err != nil {
+			return nil, err
 		}
 		if m.Content != nil {
 			return m.Content, nil
@@ -161,6 +159,23 @@ func recipient(chat string) (types.JID, error) {
 		return types.EmptyJID, errors.New("not an address")
 	}
 	return types.NewJID(chat, types.DefaultUserServer), nil
+}
+
+// reachable returns nil if there is somebody to encrypt for. A group that the
+// account is not in is final, and found out here: once a message is being sent it
+// can no longer be told from one that was sent.
+func (s *session) reachable(ctx context.Context, m *store.Outbound, to types.JID) error {
+	if to.Server != types.GroupServer {
+		return s.sending(ctx, func(ctx context.Context) error { return s.reach(ctx, to) })
+	}
+	_, err := s.wa.DangerousInternals().GetCachedGroupData(ctx, to)
+	switch {
+	case !errors.Is(err, whatsmeow.ErrGroupNotFound) && !errors.Is(err, whatsmeow.ErrNotInGroup):
+		return brief(err)
+	case m.Status == enlace.Sending:
+		return &strategies.SendError{Code: enlace.CodeOutcomeUnknown, Message: "WhatsApp did not answer, and the account is no longer in the group", Final: true}
+	}
+	return &strategies.SendError{Code: enlace.CodeRefused, Message: "there is no such group, or the account is not in it", Final: true}
 }
 
 // reach makes sure that there is a Signal session with the recipient's main
