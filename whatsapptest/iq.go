@@ -83,6 +83,8 @@ func (s *Server) answer(c *conn, n *waBinary.Node) *waBinary.Node {
 		return result(n, element("list", waBinary.Attrs{"dhash": "none"}, nil))
 	case "privacy privacy":
 		return result(n, privacySettings())
+	case "w:sync:app:state sync":
+		return s.answerAppState(c, n, &child)
 	case "passive active":
 		c.send(*result(n))
 		s.activate(c)

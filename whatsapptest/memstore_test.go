@@ -41,6 +41,7 @@ type memStore struct {
 	outgoing   map[string][]byte
 	lids       map[string]string // phone number to LID
 	pns        map[string]string
+	appKeys    map[string]store.AppStateSyncKey
 }
 
 var (
@@ -60,6 +61,7 @@ func newMemStore() *memStore {
 		outgoing:   make(map[string][]byte),
 		lids:       make(map[string]string),
 		pns:        make(map[string]string),
+		appKeys:    make(map[string]store.AppStateSyncKey),
 	}
 	m.device = &store.Device{
 		NoiseKey:       keys.NewKeyPair(),
@@ -365,4 +367,21 @@ func (m *memStore) GetManyLIDsForPNs(ctx context.Context, pns []types.JID) (map[
 		}
 	}
 	return many, nil
+}
+
+func (m *memStore) PutAppStateSyncKey(_ context.Context, id []byte, key store.AppStateSyncKey) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.appKeys[string(id)] = key
+	return nil
+}
+
+func (m *memStore) GetAppStateSyncKey(_ context.Context, id []byte) (*store.AppStateSyncKey, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	key, ok := m.appKeys[string(id)]
+	if !ok {
+		return nil, nil
+	}
+	return &key, nil
 }

@@ -179,6 +179,10 @@ func (s *Server) read(p *phone, e envelope, m *waE2E.Message) {
 			s.log.Debug("a phone got a bad sender key", "error", err)
 		}
 	}
+	if request := m.GetProtocolMessage().GetAppStateSyncKeyRequest(); own && e.peer && request != nil {
+		s.answerKeyRequest(p, e.sender.id, request)
+		return
+	}
 	if request := m.GetProtocolMessage().GetPeerDataOperationRequestMessage(); own && e.peer && request != nil {
 		s.answerPeer(p, e, request)
 		return
