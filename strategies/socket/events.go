@@ -111,6 +111,7 @@ func (s *session) ready() {
 	s.never()
 	s.connected = true
 	s.renamed()
+	s.catchUp()
 }
 
 // renamed records what is known of the account, now that it may have changed.
