@@ -77,6 +77,8 @@ func TestSend_Refusals(t *testing.T) {
 		"a ttl of 15 days":  {`{"to":"14155550100","type":"text","text":{"body":"x"},"ttl":1296000}`, 400, enlace.CodeInvalidRequest},
 		"another product":   {`{"messaging_product":"signal","to":"14155550100","type":"text","text":{"body":"x"}}`, 400, enlace.CodeInvalidRequest},
 		"no JSON":           {`{"to":`, 400, enlace.CodeInvalidRequest},
+		"no UTF-8":          {"{\"to\":\"14155550100\",\"type\":\"text\",\"text\":{\"body\":\"caf\xe9\"}}", 400, enlace.CodeInvalidRequest},
+		"two contents":      {`{"to":"14155550100","type":"text","text":{"body":"x"},"image":{"link":"https://example.com/a.png"}}`, 400, enlace.CodeInvalidRequest},
 		"a text of numbers": {`{"to":"14155550100","type":"text","text":5}`, 400, enlace.CodeInvalidRequest},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,9 +122,10 @@ func TestSend_IdempotencyKey(t *testing.T) {
 func TestGetMessage_HoldsUntilItMovesOn(t *testing.T) {
 	b := setup(t)
 	c, owner := b.live()
-	m := b.post(pathOf(c)+"/messages", hello).message()
-	path := pathOf(c) + "/messages/" + m.ID
-	tag := b.get(path).wants(http.StatusOK).Header.Get("ETag")
+	posted := b.post(pathOf(c)+"/messages", hello)
+	path := pathOf(c) + "/messages/" + posted.message().ID
+	tag := posted.Header.Get("ETag")
+	b.get(path).wants(http.StatusOK).wantsHeader("ETag", tag)
 	b.get(path, "If-None-Match", tag).wants(http.StatusNotModified)
 	b.get(path, "If-None-Match", tag, "Prefer", "wait=1").wants(http.StatusNotModified).wantsHeader("Preference-Applied", "wait=1")
 	held := make(chan *answer)

@@ -102,6 +102,11 @@ func (r SendMessageRequest) request() (store.PostRequest, error) {
 	if r.Type != enlace.TypeText {
 		return store.PostRequest{}, enlace.Errorf(enlace.CodeUnsupportedByType, "channels of this type cannot send messages of type %s", r.Type)
 	}
+	for _, other := range []any{r.Image, r.Video, r.Audio, r.Document, r.Sticker, r.Location, r.Contacts, r.Reaction, r.Interactive, r.Template} {
+		if other != nil {
+			return store.PostRequest{}, enlace.Errorf(enlace.CodeInvalidRequest, "a message of type %s has no other content", r.Type)
+		}
+	}
 	switch {
 	case r.Text == nil || r.Text.Body == "":
 		return store.PostRequest{}, enlace.Errorf(enlace.CodeInvalidRequest, "text.body must not be empty")
@@ -126,6 +131,10 @@ type messageOutput struct {
 }
 
 func (h *handlers) sendMessage(ctx context.Context, in *sendMessageInput) (*messageOutput, error) {
+	if !utf8.Valid(in.RawBody) {
+		// It would be sent with replacement characters in place of what was meant.
+		return nil, enlace.Errorf(enlace.CodeInvalidRequest, "the body must be JSON in UTF-8")
+	}
 	request, err := in.Body.request()
 	if err != nil {
 		return nil, err
@@ -135,16 +144,14 @@ func (h *handlers) sendMessage(ctx context.Context, in *sendMessageInput) (*mess
 	if err != nil {
 		return nil, err
 	}
-	return messageAnswer(http.StatusAccepted, in.CompanyID, m, 0), nil
+	return messageAnswer(http.StatusAccepted, in.CompanyID, m), nil
 }
 
-func messageAnswer(status int, company string, m enlace.Message, version int64) *messageOutput {
+func messageAnswer(status int, company string, m enlace.Message) *messageOutput {
 	out := &messageOutput{
 		Status: status, CacheControl: private, Body: m,
 		Location: "/v1/companies/" + company + "/channels/" + m.ChannelID + "/messages/" + m.ID,
-	}
-	if version > 0 {
-		out.ETag = etag(version)
+		ETag:     etag(int64(len(m.Statuses))), // all that changes in a message comes with a status
 	}
 	if m.Status.Waits() {
 		out.RetryAfter = new(1)
@@ -209,13 +216,13 @@ func (h *handlers) getMessage(ctx context.Context, in *getMessageInput) (*messag
 	watch := h.Store.WatchChannel(in.ChannelID) // before the first read, so that no change falls between
 	defer watch.Stop()
 	for {
-		m, version, err := h.Store.Message(ctx, in.CompanyID, in.ChannelID, in.MessageID)
+		m, err := h.Store.Message(ctx, in.CompanyID, in.ChannelID, in.MessageID)
 		if err != nil {
 			return nil, err
 		}
-		out := messageAnswer(http.StatusOK, in.CompanyID, m, version)
+		out := messageAnswer(http.StatusOK, in.CompanyID, m)
 		out.PreferenceApplied = applied(wait)
-		if in.IfNoneMatch == "" || noneMatch(in.IfNoneMatch, etag(version)) {
+		if in.IfNoneMatch == "" || noneMatch(in.IfNoneMatch, out.ETag) {
 			return out, nil
 		}
 		if wait == 0 || watch.Wait(held) != nil {
@@ -234,7 +241,7 @@ func (h *handlers) cancelMessage(ctx context.Context, in *messageInput) (*messag
 	if err != nil {
 		return nil, err
 	}
-	return messageAnswer(http.StatusOK, in.CompanyID, m, 0), nil
+	return messageAnswer(http.StatusOK, in.CompanyID, m), nil
 }
 
 type markReadInput struct {

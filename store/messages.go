@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
@@ -14,10 +12,9 @@ import (
 
 // How long messages wait and are kept.
 const (
-	DefaultTTL     = 24 * time.Hour      // a message that is still queued then fails
-	messageLife    = 30 * 24 * time.Hour // a message and its statuses can be read so long
-	contentLife    = 14 * 24 * time.Hour // and sent again so long
-	idempotentLife = 24 * time.Hour
+	DefaultTTL  = 24 * time.Hour      // a message that is still queued then fails
+	messageLife = 30 * 24 * time.Hour // a message and its statuses can be read so long
+	contentLife = 14 * 24 * time.Hour // and sent again so long
 )
 
 // storedMessage is a sent message as it is stored, in its outbox entry.
@@ -128,7 +125,7 @@ func (s *Store) tryPost(ctx context.Context, company, channelID, chat string, re
 	if err := s.table.Write(ctx, ops...); err != nil {
 		return enlace.Message{}, fmt.Errorf("post message: %w", err)
 	}
-	if err := s.afterPost(ctx, r, seq, entry); err != nil {
+	if err := s.afterPost(ctx, r, seq, entry, request); err != nil {
 		return enlace.Message{}, err
 	}
 	return m.public(channelID, seq, now), nil
@@ -140,7 +137,7 @@ func notActive(r *record) error {
 
 // afterPost reads the channel once more: one that stopped taking messages while
 // this one was written does not look at it, and a new owner must be told of it.
-func (s *Store) afterPost(ctx context.Context, before *record, seq int64, entry outboxItem) error {
+func (s *Store) afterPost(ctx context.Context, before *record, seq int64, entry outboxItem, request PostRequest) error {
 	r, _, err := s.readRecord(ctx, before.ID)
 	if errors.Is(err, ErrNotFound) {
 		return enlace.Errorf(enlace.CodeNotFound, "no such channel")
@@ -165,7 +162,11 @@ func (s *Store) afterPost(ctx context.Context, before *record, seq int64, entry 
 	if err != nil {
 		return err
 	}
-	err = s.table.Write(ctx, put)
+	ops := []Op{put}
+	if request.IdempotencyKey != "" { // or the next try would be told that this one was taken
+		ops = append(ops, Delete(idempotencyKey(r.CompanyID, r.ID, request.IdempotencyKey), Any))
+	}
+	err = s.table.Write(ctx, ops...)
 	if isConflict(err) {
 		return nil // its owner was quicker
 	}
@@ -210,10 +211,15 @@ func (m *storedMessage) public(channelID string, seq int64, createdAt time.Time)
 	}
 }
 
-// to moves the message on; false means that it does not go there.
+// to moves the message on; false means that it does not go there. No change is
+// older than the one before: WhatsApp's clock counts in whole seconds, and may be
+// behind.
 func (m *storedMessage) to(status enlace.MessageStatus, at time.Time) bool {
 	if !m.Status.Next(status) {
 		return false
+	}
+	if n := len(m.Statuses); n > 0 && at.Before(m.Statuses[n-1].At) {
+		at = m.Statuses[n-1].At
 	}
 	m.Status = status
 	m.Statuses = append(slices.Clip(m.Statuses), enlace.StatusChange{Status: status, At: at})
@@ -229,18 +235,18 @@ func (m *storedMessage) fail(code enlace.Code, message string, at time.Time) boo
 	return true
 }
 
-// Message returns a sent message by its id, ours or WhatsApp's, and its version.
+// Message returns a sent message by its id, ours or WhatsApp's.
 // CodeMessageNotFound: the channel sent none of that id, or it is no longer kept.
-func (s *Store) Message(ctx context.Context, company, channelID, id string) (enlace.Message, int64, error) {
+func (s *Store) Message(ctx context.Context, company, channelID, id string) (enlace.Message, error) {
 	r, _, err := s.visibleChannel(ctx, company, channelID)
 	if err != nil {
-		return enlace.Message{}, 0, err
+		return enlace.Message{}, err
 	}
-	entry, version, seq, err := s.readMessage(ctx, r, id)
+	entry, _, seq, err := s.readMessage(ctx, r, id)
 	if err != nil {
-		return enlace.Message{}, 0, err
+		return enlace.Message{}, err
 	}
-	return entry.Message.public(channelID, seq, entry.At), version, nil
+	return entry.Message.public(channelID, seq, entry.At), nil
 }
 
 var errNoMessage = enlace.Errorf(enlace.CodeMessageNotFound, "no such message")
@@ -276,7 +282,8 @@ func decodeEntry(item Item) (outboxItem, error) {
 
 // Messages lists a channel's sent messages, newest last: at most limit after the
 // message id after, to the given recipient if to is not empty, and the id to go
-// on after, empty when there are no more. CodeInvalidCursor: after is no message id.
+// on after, empty when there are no more. CodeInvalidCursor: after is no message
+// id of ours, or of a message that the channel has not got to.
 func (s *Store) Messages(ctx context.Context, company, channelID, to, after string, limit int) ([]enlace.Message, string, error) {
 	r, _, err := s.visibleChannel(ctx, company, channelID)
 	if err != nil {
@@ -284,9 +291,9 @@ func (s *Store) Messages(ctx context.Context, company, channelID, to, after stri
 	}
 	from := int64(0)
 	if after != "" {
-		seq, ok := seqOf(r.IDKey, after)
+		seq, ok := seqOf(nil, after) // WhatsApp's ids of other channels would give any number
 		if !ok {
-			return nil, "", enlace.Errorf(enlace.CodeInvalidCursor, "after must be what an answer gave as next")
+			return nil, "", errNoNext
 		}
 		from = seq
 	}
@@ -315,10 +322,20 @@ func (s *Store) Messages(ctx context.Context, company, channelID, to, after stri
 			}
 		}
 		if q.Cursor = page.Cursor; q.Cursor == "" {
-			return messages, "", nil
+			break
 		}
 	}
+	if len(messages) > 0 || from == 0 {
+		return messages, "", nil
+	}
+	tail, err := s.messageTail(ctx, r)
+	if err == nil && from > tail {
+		err = errNoNext
+	}
+	return messages, "", err
 }
+
+var errNoNext = enlace.Errorf(enlace.CodeInvalidCursor, "after must be what an answer gave as next")
 
 // Cancel ends a message that is still queued. CodeMessageNotFound;
 // CodeNotCancellable: it is on its way, or has ended.
@@ -362,47 +379,4 @@ func (s *Store) Cancel(ctx context.Context, company, channelID, id string) (enla
 		}
 		return entry.Message.public(channelID, seq, entry.At), nil
 	}
-}
-
-// idempotencyItem remembers what was posted under a key.
-type idempotencyItem struct {
-	Seq  int64  `json:"seq"`
-	Body []byte `json:"body"` // its SHA-256
-}
-
-const idempotencySchema = 1
-
-func idempotencyKey(company, channelID, key string) Key {
-	hash := sha256.Sum256([]byte(key))
-	return Key{PK: companyPK(company), SK: "IDEM#" + channelID + "#" + hex.EncodeToString(hash[:16])}
-}
-
-func (s *Store) idempotent(company, channelID string, request PostRequest, seq int64) (Op, error) {
-	body := sha256.Sum256(request.Body)
-	value, err := Encode(idempotencySchema, idempotencyItem{Seq: seq, Body: body[:]})
-	if err != nil {
-		return Op{}, err
-	}
-	item := Item{Key: idempotencyKey(company, channelID, request.IdempotencyKey), Value: value, Expires: s.now().Add(idempotentLife)}
-	return Put(item, Absent), nil
-}
-
-// repeated returns the message that was posted under the request's key, if there is one.
-func (s *Store) repeated(ctx context.Context, company, channelID string, request PostRequest) (enlace.Message, bool, error) {
-	item, err := s.table.Get(ctx, idempotencyKey(company, channelID, request.IdempotencyKey))
-	if errors.Is(err, ErrNotFound) {
-		return enlace.Message{}, false, nil
-	}
-	if err != nil {
-		return enlace.Message{}, false, fmt.Errorf("read idempotency key: %w", err)
-	}
-	var first idempotencyItem
-	if err := Decode(item.Value, idempotencySchema, &first); err != nil {
-		return enlace.Message{}, false, fmt.Errorf("idempotency key: %w", err)
-	}
-	if body := sha256.Sum256(request.Body); !slices.Equal(first.Body, body[:]) {
-		return enlace.Message{}, false, enlace.Errorf(enlace.CodeIdempotencyKeyReused, "this Idempotency-Key was used with another body")
-	}
-	m, _, err := s.Message(ctx, company, channelID, messageID(first.Seq))
-	return m, err == nil, err
 }

@@ -27,7 +27,7 @@ func (b *bundle) post(id string, request store.PostRequest) enlace.Message {
 
 func (b *bundle) message(channelID, id string) enlace.Message {
 	b.Helper()
-	m, _, err := b.Message(b.Context(), "acme", channelID, id)
+	m, err := b.Message(b.Context(), "acme", channelID, id)
 	b.ok(err)
 	return m
 }
@@ -67,7 +67,7 @@ func TestPostMessage_WaitsForTheOwnerAndIsFoundByBothIDs(t *testing.T) {
 		t.Errorf("owner sees %+v", out)
 	}
 	for _, id := range []string{"msg_2", "msg_", "msg_01", "3EB0000000000000000000", "x"} {
-		_, _, err := b.Message(t.Context(), "acme", o.ChannelID(), id)
+		_, err := b.Message(t.Context(), "acme", o.ChannelID(), id)
 		b.wantCode(err, enlace.CodeMessageNotFound)
 	}
 }
@@ -158,7 +158,7 @@ func TestMessage_MovesForwardOnly(t *testing.T) {
 	if again := b.waiting(o); again.Status != enlace.Sending || string(again.Content) != "content" {
 		t.Errorf("after a crash the owner sees %+v", again)
 	}
-	b.ok(o.Sent(ctx, out, b.clock.Now()))
+	b.ok(o.Sent(ctx, out, b.clock.Now().Add(-time.Second))) // WhatsApp's clock
 	if w, _ := o.Waiting(ctx); len(w.Messages) != 0 {
 		t.Error("a sent message still waits")
 	}
@@ -172,8 +172,11 @@ func TestMessage_MovesForwardOnly(t *testing.T) {
 	b.ok(o.FailMessage(ctx, out.Seq, enlace.CodeRefused, "late"))
 	got := b.message(o.ChannelID(), m.ID)
 	var steps []enlace.MessageStatus
-	for _, s := range got.Statuses {
+	for i, s := range got.Statuses {
 		steps = append(steps, s.Status)
+		if i > 0 && s.At.Before(got.Statuses[i-1].At) {
+			t.Errorf("%s was before %s", s.Status, steps[i-1])
+		}
 	}
 	if want := []enlace.MessageStatus{enlace.Queued, enlace.Sending, enlace.Sent, enlace.Read}; !slices.Equal(steps, want) || got.Status != enlace.Read {
 		t.Errorf("steps %v, want %v", steps, want)
@@ -278,8 +281,23 @@ func TestMessages_ListsByPagesAndRecipient(t *testing.T) {
 	if len(page) != 3 {
 		t.Errorf("%d messages to one recipient", len(page))
 	}
-	_, _, err = b.Messages(t.Context(), "acme", o.ChannelID(), "", "nonsense", 10)
-	b.wantCode(err, enlace.CodeInvalidCursor)
+	for name, after := range map[string]string{
+		"no id":                   "nonsense",
+		"WhatsApp's id":           page[0].WhatsAppID,
+		"of a longer outbox":      "msg_zz",
+		"of a longer outbox, hex": "3EB0CCF8AB0CF3D6EA6098",
+	} {
+		if _, _, err := b.Messages(t.Context(), "acme", o.ChannelID(), "", after, 10); enlace.CodeOf(err) != enlace.CodeInvalidCursor {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	// The end of the list stays a cursor, whatever is there no more.
+	for _, command := range b.commands(o) {
+		b.ok(o.Done(t.Context(), command))
+	}
+	if page, next, err := b.Messages(t.Context(), "acme", o.ChannelID(), "", "msg_7", 10); err != nil || next != "" || len(page) != 0 {
+		t.Errorf("after the end: %v %q %v", page, next, err)
+	}
 }
 
 func TestPostMessage_ToAChannelThatJustChangedHands(t *testing.T) {

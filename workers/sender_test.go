@@ -26,7 +26,7 @@ func (b *bundle) post(id, to, body string, ttl time.Duration) enlace.Message {
 func (b *bundle) waitMessage(m enlace.Message, within time.Duration, status enlace.MessageStatus, code enlace.Code) {
 	b.Helper()
 	for end := time.Now().Add(within); ; time.Sleep(20 * time.Millisecond) {
-		got, _, err := b.Message(b.Context(), "acme", m.ChannelID, m.ID)
+		got, err := b.Message(b.Context(), "acme", m.ChannelID, m.ID)
 		if err != nil {
 			b.Fatal(err)
 		}
