@@ -48,7 +48,7 @@ func (p *inProcess) online(number string, online bool) {
 // message reads a sent message.
 func (p *inProcess) message(id string) enlace.Message {
 	p.Helper()
-	m, _, err := p.callers.Message(p.ctx, "acme", p.channel.ID, id)
+	m, err := p.callers.Message(p.ctx, "acme", p.channel.ID, id)
 	if err != nil {
 		p.Fatal(err)
 	}
