@@ -201,12 +201,13 @@ func newDevice() *wastore.Device {
 	return d
 }
 
-// attach connects d with its stores.
-func attach(d *wastore.Device, s *stores) *wastore.Device {
+// attach connects d with its stores, which are guarded.
+func attach(d *wastore.Device, s *stores, fail func(error)) *wastore.Device {
 	d.Log = waLog.Noop
 	d.Container = s
 	d.SetAllStores(s)
 	d.LIDs = s
 	d.Initialized = true
+	Guard(d, fail)
 	return d
 }

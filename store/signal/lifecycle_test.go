@@ -140,7 +140,7 @@ func TestPutDevice_AnotherLinkingStartsFromNothing(t *testing.T) {
 	w.pair()
 	w.no(w.device.PreKeys.MarkPreKeysAsUploaded(w.ctx(), firstUpload))
 	w.no(w.device.Identities.PutIdentity(w.ctx(), address(lidUser(1)), [32]byte{1}))
-	w.device = attach(newDevice(), &stores{c: w.c, fail: func(err error) { t.Error(err) }})
+	w.device = attach(newDevice(), &stores{w.c}, func(err error) { t.Error(err) })
 	w.pair()
 	if n, err := w.device.PreKeys.UploadedPreKeyCount(w.ctx()); err != nil || n != 0 {
 		t.Errorf("%d prekeys count as uploaded (%v), want none", n, err)

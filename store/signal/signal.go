@@ -185,15 +185,15 @@ func (c *Container) Device(ctx context.Context, fail func(error)) (*wastore.Devi
 		return nil, err
 	}
 	c.deleted.Store(false)
-	s := &stores{c: c, fail: fail}
+	s := &stores{c}
 	if !c.usable(stored) {
-		return attach(newDevice(), s), nil
+		return attach(newDevice(), s, fail), nil
 	}
 	d := new(wastore.Device)
 	if err := decodeCredentials(stored.credentials, d); err != nil {
 		return nil, err
 	}
-	return attach(d, s), nil
+	return attach(d, s, fail), nil
 }
 
 // KeepUntil keeps the credentials until t, after WhatsApp refused them in a way

@@ -10,27 +10,23 @@ import (
 )
 
 // The methods of stores that touch no Signal session but those of the event
-// buffer, each as guarded as the others.
+// buffer.
 
 // AppStateSyncKeyStore.
 
 func (s *stores) PutAppStateSyncKey(ctx context.Context, id []byte, key wastore.AppStateSyncKey) (err error) {
-	defer s.guard("PutAppStateSyncKey", &err)
 	return s.c.putAppKey(ctx, id, key)
 }
 
 func (s *stores) GetAppStateSyncKey(ctx context.Context, id []byte) (key *wastore.AppStateSyncKey, err error) {
-	defer s.guard("GetAppStateSyncKey", &err)
 	return s.c.getAppKey(ctx, id)
 }
 
 func (s *stores) GetLatestAppStateSyncKeyID(ctx context.Context) (id []byte, err error) {
-	defer s.guard("GetLatestAppStateSyncKeyID", &err)
 	return s.c.latestAppKey(ctx)
 }
 
 func (s *stores) GetAllAppStateSyncKeys(ctx context.Context) (keys []*wastore.AppStateSyncKey, err error) {
-	defer s.guard("GetAllAppStateSyncKeys", &err)
 	all, err := s.c.appKeys(ctx)
 	for i := range all {
 		keys = append(keys, &all[i].key)
@@ -41,22 +37,18 @@ func (s *stores) GetAllAppStateSyncKeys(ctx context.Context) (keys []*wastore.Ap
 // AppStateStore.
 
 func (s *stores) PutAppStateVersion(ctx context.Context, name string, version uint64, hash [128]byte) (err error) {
-	defer s.guard("PutAppStateVersion", &err)
 	return s.c.putAppVersion(ctx, name, version, hash)
 }
 
 func (s *stores) GetAppStateVersion(ctx context.Context, name string) (version uint64, hash [128]byte, err error) {
-	defer s.guard("GetAppStateVersion", &err)
 	return s.c.getAppVersion(ctx, name)
 }
 
 func (s *stores) DeleteAppStateVersion(ctx context.Context, name string) (err error) {
-	defer s.guard("DeleteAppStateVersion", &err)
 	return s.c.deleteAppVersion(ctx, name)
 }
 
 func (s *stores) PutAppStateMutationMACs(ctx context.Context, name string, version uint64, mutations []wastore.AppStateMutationMAC) (err error) {
-	defer s.guard("PutAppStateMutationMACs", &err)
 	if len(mutations) == 0 {
 		return nil
 	}
@@ -64,7 +56,6 @@ func (s *stores) PutAppStateMutationMACs(ctx context.Context, name string, versi
 }
 
 func (s *stores) DeleteAppStateMutationMACs(ctx context.Context, name string, indexMACs [][]byte) (err error) {
-	defer s.guard("DeleteAppStateMutationMACs", &err)
 	if len(indexMACs) == 0 {
 		return nil
 	}
@@ -72,103 +63,85 @@ func (s *stores) DeleteAppStateMutationMACs(ctx context.Context, name string, in
 }
 
 func (s *stores) GetAppStateMutationMAC(ctx context.Context, name string, indexMAC []byte) (valueMAC []byte, err error) {
-	defer s.guard("GetAppStateMutationMAC", &err)
 	return s.c.getMAC(ctx, name, indexMAC)
 }
 
 // ContactStore.
 
 func (s *stores) PutPushName(ctx context.Context, user types.JID, pushName string) (changed bool, previous string, err error) {
-	defer s.guard("PutPushName", &err)
 	return s.c.putPushName(ctx, user, pushName)
 }
 
 func (s *stores) PutBusinessName(ctx context.Context, user types.JID, businessName string) (changed bool, previous string, err error) {
-	defer s.guard("PutBusinessName", &err)
 	return s.c.putBusinessName(ctx, user, businessName)
 }
 
 // PutContactName takes the first name first, as whatsmeow calls it, whatever the
 // interface names its parameters.
 func (s *stores) PutContactName(ctx context.Context, user types.JID, firstName, fullName string) (err error) {
-	defer s.guard("PutContactName", &err)
 	return s.c.putContactName(ctx, user, firstName, fullName)
 }
 
 func (s *stores) PutAllContactNames(ctx context.Context, contacts []wastore.ContactEntry) (err error) {
-	defer s.guard("PutAllContactNames", &err)
 	return s.c.putContactNames(ctx, contacts)
 }
 
 func (s *stores) PutManyRedactedPhones(ctx context.Context, entries []wastore.RedactedPhoneEntry) (err error) {
-	defer s.guard("PutManyRedactedPhones", &err)
 	return s.c.putRedactedPhones(ctx, entries)
 }
 
 func (s *stores) GetContact(ctx context.Context, user types.JID) (info types.ContactInfo, err error) {
-	defer s.guard("GetContact", &err)
 	return s.c.getContact(ctx, user)
 }
 
 func (s *stores) GetAllContacts(ctx context.Context) (contacts map[types.JID]types.ContactInfo, err error) {
-	defer s.guard("GetAllContacts", &err)
 	return s.c.allContacts(ctx)
 }
 
 // ChatSettingsStore.
 
 func (s *stores) PutMutedUntil(ctx context.Context, chat types.JID, mutedUntil time.Time) (err error) {
-	defer s.guard("PutMutedUntil", &err)
 	return s.c.putMutedUntil(ctx, chat, mutedUntil)
 }
 
 func (s *stores) PutPinned(ctx context.Context, chat types.JID, pinned bool) (err error) {
-	defer s.guard("PutPinned", &err)
 	return s.c.changeChat(ctx, chat, func(settings *chatSettings) { settings.pinned = pinned })
 }
 
 func (s *stores) PutArchived(ctx context.Context, chat types.JID, archived bool) (err error) {
-	defer s.guard("PutArchived", &err)
 	return s.c.changeChat(ctx, chat, func(settings *chatSettings) { settings.archived = archived })
 }
 
 func (s *stores) GetChatSettings(ctx context.Context, chat types.JID) (settings types.LocalChatSettings, err error) {
-	defer s.guard("GetChatSettings", &err)
 	return s.c.getChat(ctx, chat)
 }
 
 // MsgSecretStore.
 
 func (s *stores) PutMessageSecrets(ctx context.Context, inserts []wastore.MessageSecretInsert) (err error) {
-	defer s.guard("PutMessageSecrets", &err)
 	return s.c.putSecrets(ctx, inserts)
 }
 
 func (s *stores) PutMessageSecret(ctx context.Context, chat, sender types.JID, id types.MessageID, secret []byte) (err error) {
-	defer s.guard("PutMessageSecret", &err)
 	return s.c.putSecret(ctx, chat, sender, id, secret)
 }
 
 func (s *stores) GetMessageSecret(ctx context.Context, chat, sender types.JID, id types.MessageID) (secret []byte, realSender types.JID, err error) {
-	defer s.guard("GetMessageSecret", &err)
 	return s.c.getSecret(ctx, chat, sender, id)
 }
 
 // PrivacyTokenStore.
 
 func (s *stores) PutPrivacyTokens(ctx context.Context, tokens ...wastore.PrivacyToken) (err error) {
-	defer s.guard("PutPrivacyTokens", &err)
 	return s.c.putTokens(ctx, tokens)
 }
 
 func (s *stores) GetPrivacyToken(ctx context.Context, user types.JID) (token *wastore.PrivacyToken, err error) {
-	defer s.guard("GetPrivacyToken", &err)
 	return s.c.getToken(ctx, user)
 }
 
 // DeleteExpiredPrivacyTokens does not count: 0, always.
 func (s *stores) DeleteExpiredPrivacyTokens(_ context.Context, cutoff time.Time) (deleted int64, err error) {
-	defer s.guard("DeleteExpiredPrivacyTokens", &err)
 	s.c.expireTokens(cutoff)
 	return 0, nil
 }
@@ -176,49 +149,37 @@ func (s *stores) DeleteExpiredPrivacyTokens(_ context.Context, cutoff time.Time)
 // NCTSaltStore.
 
 func (s *stores) PutNCTSalt(ctx context.Context, salt []byte) (err error) {
-	defer s.guard("PutNCTSalt", &err)
 	return s.c.putSalt(ctx, salt)
 }
 
 func (s *stores) GetNCTSalt(ctx context.Context) (salt []byte, err error) {
-	defer s.guard("GetNCTSalt", &err)
 	return s.c.getSalt(ctx)
 }
 
 func (s *stores) DeleteNCTSalt(ctx context.Context) (err error) {
-	defer s.guard("DeleteNCTSalt", &err)
 	return s.c.putSalt(ctx, nil)
 }
 
 // EventBuffer.
 
 func (s *stores) GetBufferedEvent(ctx context.Context, ciphertextHash [32]byte) (event *wastore.BufferedEvent, err error) {
-	defer s.guard("GetBufferedEvent", &err)
 	return s.c.getBuffered(ctx, ciphertextHash)
 }
 
 func (s *stores) PutBufferedEvent(ctx context.Context, ciphertextHash [32]byte, plaintext []byte, serverTimestamp time.Time) (err error) {
-	defer s.guard("PutBufferedEvent", &err)
 	return s.c.putBuffered(ctx, ciphertextHash, plaintext, serverTimestamp)
 }
 
-// DoDecryptionTxn returns fn's error as it is: only what happens to the store is
-// a failure of the store.
+// DoDecryptionTxn returns fn's error as it is, or else what happened to the store.
 func (s *stores) DoDecryptionTxn(ctx context.Context, fn func(context.Context) error) error {
-	answer, err := s.decrypt(ctx, fn)
+	answer, err := s.c.decrypt(ctx, fn)
 	if err != nil {
 		return err
 	}
 	return answer
 }
 
-func (s *stores) decrypt(ctx context.Context, fn func(context.Context) error) (answer, err error) {
-	defer s.guard("DoDecryptionTxn", &err)
-	return s.c.decrypt(ctx, fn)
-}
-
 func (s *stores) ClearBufferedEventPlaintext(_ context.Context, ciphertextHash [32]byte) (err error) {
-	defer s.guard("ClearBufferedEventPlaintext", &err)
 	s.c.clearBuffered(ciphertextHash)
 	return nil
 }
@@ -227,12 +188,10 @@ func (s *stores) ClearBufferedEventPlaintext(_ context.Context, ciphertextHash [
 func (s *stores) DeleteOldBufferedHashes(context.Context) error { return nil }
 
 func (s *stores) GetOutgoingEvent(ctx context.Context, chatJID, altChatJID types.JID, id types.MessageID) (format string, plaintext []byte, err error) {
-	defer s.guard("GetOutgoingEvent", &err)
 	return s.c.getOutgoing(ctx, chatJID, altChatJID, id)
 }
 
 func (s *stores) AddOutgoingEvent(ctx context.Context, chatJID types.JID, id types.MessageID, format string, plaintext []byte) (err error) {
-	defer s.guard("AddOutgoingEvent", &err)
 	return s.c.addOutgoing(ctx, chatJID, id, format, plaintext)
 }
 
@@ -242,17 +201,14 @@ func (s *stores) DeleteOldOutgoingEvents(context.Context) error { return nil }
 // LIDStore.
 
 func (s *stores) PutManyLIDMappings(ctx context.Context, mappings []wastore.LIDMapping) (err error) {
-	defer s.guard("PutManyLIDMappings", &err)
 	return s.c.putLIDMappings(ctx, mappings)
 }
 
 func (s *stores) PutLIDMapping(ctx context.Context, lid, pn types.JID) (err error) {
-	defer s.guard("PutLIDMapping", &err)
 	return s.c.putLIDMapping(ctx, lid, pn)
 }
 
 func (s *stores) GetPNForLID(_ context.Context, lid types.JID) (pn types.JID, err error) {
-	defer s.guard("GetPNForLID", &err)
 	if lid.Server != types.HiddenUserServer {
 		return pn, answer{fmt.Errorf("not a LID: server %q", lid.Server)}
 	}
@@ -260,7 +216,6 @@ func (s *stores) GetPNForLID(_ context.Context, lid types.JID) (pn types.JID, er
 }
 
 func (s *stores) GetLIDForPN(_ context.Context, pn types.JID) (lid types.JID, err error) {
-	defer s.guard("GetLIDForPN", &err)
 	if pn.Server != types.DefaultUserServer {
 		return lid, answer{fmt.Errorf("not a phone number: server %q", pn.Server)}
 	}
@@ -268,6 +223,5 @@ func (s *stores) GetLIDForPN(_ context.Context, pn types.JID) (lid types.JID, er
 }
 
 func (s *stores) GetManyLIDsForPNs(_ context.Context, pns []types.JID) (lids map[types.JID]types.JID, err error) {
-	defer s.guard("GetManyLIDsForPNs", &err)
 	return s.c.lidsOf(pns), nil
 }
