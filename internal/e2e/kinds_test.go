@@ -168,6 +168,42 @@ func TestMessages_SenderAndPhoneBothBringIt(t *testing.T) {
 	}
 }
 
+// A message that was held back on a session that has been replaced meanwhile is
+// read, and so is all that follows on the newer one, both ways, over a crash.
+func TestMessages_ForAnArchivedSession(t *testing.T) {
+	t.Parallel()
+	f := newField(t)
+	c := f.now().active(f.w, "default")
+	friend := newNumber()
+	answer := func(n int) {
+		t.Helper()
+		f.now().untilMessage(c, f.now().post(c, text(friend, fmt.Sprint("a secret text, back ", n))).ID, enlace.Delivered)
+	}
+	f.w.writes(friend, c.PhoneNumber, "a secret text, 1")
+	f.inLog(c, friend, "a secret text, 1")
+	answer(1)
+	f.w.phoneSends(friend, map[string]any{"to": c.PhoneNumber, "text": "a secret text, late", "hold": true})
+	f.w.phoneSends(friend, map[string]any{"to": c.PhoneNumber, "text": "a secret text, 2", "session": "new"})
+	f.inLog(c, friend, "a secret text, 1", "a secret text, 2")
+	answer(2)
+	f.crash()
+	f.now().untilActive(c)
+	f.w.call(http.MethodPost, "/phones/"+friend+"/release", map[string]any{}, nil)
+	f.inLog(c, friend, "a secret text, 1", "a secret text, 2", "a secret text, late")
+	answer(3)
+	f.w.phoneSends(friend, map[string]any{"to": c.PhoneNumber, "text": "a secret text, 3", "session": "previous"})
+	f.w.writes(friend, c.PhoneNumber, "a secret text, 4")
+	answer(4)
+	f.inLog(c, friend, "a secret text, 1", "a secret text, 2", "a secret text, late", "a secret text, 3", "a secret text, 4")
+	f.atPhone(friend, "a secret text, back 1", "a secret text, back 2", "a secret text, back 3", "a secret text, back 4")
+	f.wantLog(c)
+	var phone struct{ Undecryptable int }
+	f.w.call(http.MethodGet, "/phones/"+friend, nil, &phone)
+	if phone.Undecryptable != 0 {
+		t.Errorf("the friend's phone could not read %d ciphertexts", phone.Undecryptable)
+	}
+}
+
 // What the account's own phone writes is told once, in direct chats and groups,
 // and what the channel itself sends is not told as if the phone had.
 func TestMessages_TheOwnPhoneWritesEverywhere(t *testing.T) {
