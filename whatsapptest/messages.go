@@ -17,10 +17,11 @@ type Message struct {
 	To    string `json:"to"`
 	Group string `json:"group,omitempty"`
 	// Device is the sender's device that it came from; 0 is the sender's phone.
-	Device int       `json:"device"`
-	Type   string    `json:"type"` // text, reaction, revoked, edited, image, …
-	Text   string    `json:"text"`
-	At     time.Time `json:"at"`
+	Device int    `json:"device"`
+	Type   string `json:"type"` // text, reaction, revoked, edited, image, …
+	Text   string `json:"text"`
+	// At is when the phone had decrypted the message, or encrypted one of its own.
+	At time.Time `json:"at"`
 	// Context names the message that this one answers.
 	Context *MessageContext `json:"context,omitempty"`
 	// Copies is how many different ciphertexts of this message, with this id,

@@ -144,6 +144,23 @@ func TestMessages_FromPhoneToClient(t *testing.T) {
 	idle(t, srv)
 }
 
+func TestMessages_TellToTheMicrosecondWhenTheyWereEncrypted(t *testing.T) {
+	srv, err := whatsapptest.New(whatsapptest.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := time.Now()
+	say(t, srv, alice, whatsapptest.Outgoing{To: bob, Text: "now", Hold: true})
+	after := time.Now()
+	sent, err := srv.Messages(alice)
+	if err != nil || len(sent.Sent) != 1 {
+		t.Fatalf("alice has sent %+v, %v", sent.Sent, err)
+	}
+	if at := sent.Sent[0].At; at.Before(before) || at.After(after) {
+		t.Errorf("the message is of %v, want between %v and %v", at, before, after)
+	}
+}
+
 func TestMessages_FromClientToPhone(t *testing.T) {
 	t.Parallel()
 	srv := start(t, whatsapptest.Options{})

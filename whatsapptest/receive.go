@@ -3,6 +3,7 @@ package whatsapptest
 import (
 	"errors"
 	"fmt"
+	"time"
 
 	"go.mau.fi/libsignal/signalerror"
 	waBinary "go.mau.fi/whatsmeow/binary"
@@ -201,7 +202,7 @@ func (s *Server) record(p *phone, e envelope, m *waE2E.Message, into *box) {
 		return
 	}
 	entry := Message{
-		ID: e.id, From: e.sender.phone.number, Device: int(e.sender.id), Type: kind, Text: words, At: timeNow(),
+		ID: e.id, From: e.sender.phone.number, Device: int(e.sender.id), Type: kind, Text: words, At: time.Now().UTC(),
 	}
 	entry.Context = contextOf(m)
 	switch to := s.user(e.chat); {

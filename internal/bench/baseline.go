@@ -20,10 +20,12 @@ type baseline struct {
 	// hasty leaves out the syncing to disk, where only memory is measured and
 	// linking hundreds of devices would take many minutes.
 	hasty bool
+	// eager leaves whatsmeow's settings as they are, with which it acknowledges a
+	// message before anybody has stored it; else it acknowledges as the product does.
+	eager bool
 	// conns is how many connections it has to its database, unlimited when 0. For
-	// linking devices many are best for it: less waiting. For one that comes back
-	// or idles one is: SQLite's writers wait for each other asleep, and each
-	// connection has a cache.
+	// linking devices many are best for it: less waiting. For all else one is:
+	// SQLite's writers wait for each other asleep, and each connection has a cache.
 	conns  int
 	linked int
 	*process
@@ -38,6 +40,9 @@ func (b *baseline) start(ctx context.Context) (err error) {
 	args := []string{"-whatsapp", b.server.url, "-root", b.server.root, "-db", filepath.Join(b.dir, "raw.db"), "-conns", strconv.Itoa(b.conns)}
 	if b.hasty {
 		args = append(args, "-hasty")
+	}
+	if b.eager {
+		args = append(args, "-eager")
 	}
 	b.process, err = start(ctx, b.dir, b.lab.raw, nil, args)
 	return err

@@ -39,7 +39,7 @@ func (l *lab) newProduct(server *testServer, dir string) (*product, error) {
 		program: l.product, dir: dir, addr: addr, server: server,
 		web: &http.Client{
 			Timeout:   time.Minute,
-			Transport: &http.Transport{MaxIdleConnsPerHost: 16},
+			Transport: &http.Transport{MaxIdleConnsPerHost: 64},
 		},
 	}, nil
 }
@@ -84,9 +84,10 @@ func (p *product) ready(ctx context.Context) error {
 
 // channel is what the bench reads of one.
 type channel struct {
-	ID     string `json:"id"`
-	Status string `json:"status"`
-	QR     *struct {
+	ID          string `json:"id"`
+	Status      string `json:"status"`
+	PhoneNumber string `json:"phoneNumber"`
+	QR          *struct {
 		Code string `json:"code"`
 	} `json:"qr"`
 	ConnectedAt time.Time `json:"connectedAt"`

@@ -27,7 +27,7 @@ func (l *lab) startServer(ctx context.Context, dir string) (*testServer, error) 
 	}
 	s := &testServer{
 		base: "http://" + addr, url: "ws://" + addr + "/ws/chat",
-		web: &http.Client{Timeout: time.Minute},
+		web: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 64}},
 	}
 	if s.process, err = start(ctx, dir, l.server, nil, []string{"--addr", addr}); err != nil {
 		return nil, err
@@ -49,6 +49,8 @@ func (l *lab) startServer(ctx context.Context, dir string) (*testServer, error) 
 type stats struct {
 	Logins      int `json:"logins"`
 	Connections int `json:"connections"`
+	// Unacknowledged are the stanzas for clients that no client has acknowledged yet.
+	Unacknowledged int `json:"unacknowledged"`
 }
 
 func (s *testServer) stats(ctx context.Context) (n stats, err error) {

@@ -9,6 +9,8 @@ import (
 	"go.mau.fi/whatsmeow"
 	"go.mau.fi/whatsmeow/store"
 	"go.mau.fi/whatsmeow/types/events"
+
+	"github.com/enlacehq/enlace/internal/bench/wire"
 )
 
 // patience bounds each step of a client.
@@ -20,22 +22,26 @@ type client struct {
 	codes chan string
 	ready chan struct{}
 	ended chan error
+	// arrived is told of each message.
+	arrived chan<- wire.Arrival
 }
 
-// newClient makes a client of a device, set to acknowledge as the product does.
+// newClient makes a client of a device.
 func (f *fleet) newClient(device *store.Device) *client {
 	c := &client{
 		wa:    whatsmeow.NewClient(device, nil),
 		codes: make(chan string, 1),
 		ready: make(chan struct{}, 1),
 		ended: make(chan error, 1),
+
+		arrived: f.arrived,
 	}
 	c.wa.SetWebsocketHTTPClient(f.web)
 	c.wa.SetPreLoginHTTPClient(f.web)
 	c.wa.SetMediaHTTPClient(f.web)
 	c.wa.EnableAutoReconnect = false // a cut connection is a failed run
-	c.wa.SynchronousAck = true
-	c.wa.EnableDecryptedEventBuffer = true
+	c.wa.SynchronousAck = !f.eager
+	c.wa.EnableDecryptedEventBuffer = !f.eager
 	c.wa.ManualHistorySyncDownload = true
 	c.wa.AddEventHandler(c.handle)
 
@@ -47,6 +53,8 @@ func (f *fleet) newClient(device *store.Device) *client {
 
 func (c *client) handle(event any) {
 	switch e := event.(type) {
+	case *events.Message:
+		c.arrived <- wire.Arrival{ID: e.Info.ID, At: time.Now()}
 	case *events.QR:
 		send(c.codes, e.Codes[0])
 	case *events.Connected:

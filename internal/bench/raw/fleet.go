@@ -25,9 +25,18 @@ type fleet struct {
 	// web is shared by all clients: one for each would only make the baseline heavier.
 	web *http.Client
 
+	// eager makes clients as whatsmeow makes them: they acknowledge before anything
+	// but Signal state is stored. The others acknowledge as the product does.
+	eager bool
+
+	arrived chan wire.Arrival
+
 	mu      sync.Mutex
 	clients []*whatsmeow.Client // kept: idle clients are what is measured
 }
+
+// arrivals is how many messages may have come that no one has asked for yet.
+const arrivals = 1 << 14
 
 // database is a SQLite file and how it is opened.
 type database struct {
@@ -38,7 +47,7 @@ type database struct {
 	hasty bool
 }
 
-func openFleet(ctx context.Context, server *url.URL, d database) (*fleet, error) {
+func openFleet(ctx context.Context, server *url.URL, d database, eager bool) (*fleet, error) {
 	synchronous := "synchronous(FULL)"
 	if d.hasty {
 		synchronous = "synchronous(OFF)"
@@ -58,7 +67,7 @@ func openFleet(ctx context.Context, server *url.URL, d database) (*fleet, error)
 	}
 	transport := &http.Transport{DisableKeepAlives: true}
 	return &fleet{
-		server: server, container: container,
+		server: server, container: container, eager: eager, arrived: make(chan wire.Arrival, arrivals),
 		web: &http.Client{Transport: rewrite{base: transport, host: server.Host}},
 	}, nil
 }
@@ -73,6 +82,10 @@ func (f *fleet) do(ctx context.Context, command wire.Command) (wire.Answer, erro
 		answer.Count = len(answer.Links)
 	case wire.Restore:
 		answer.Count, err = f.restore(ctx)
+	case wire.Receive:
+		answer.Arrivals, err = f.receive(ctx, command.Count)
+	case wire.Send:
+		err = f.send(ctx, command)
 	default:
 		err = fmt.Errorf("no such command: %q", command.Do)
 	}

@@ -28,6 +28,7 @@ func main() {
 	db := flag.String("db", "", "the SQLite file")
 	conns := flag.Int("conns", 0, "how many connections to the file, unlimited when 0")
 	hasty := flag.Bool("hasty", false, "do not sync the file to disk")
+	eager := flag.Bool("eager", false, "acknowledge messages before they are stored")
 	constant := flag.String("constant", "", "serve a constant 304 at this address, and nothing else")
 	flag.Parse()
 
@@ -36,7 +37,7 @@ func main() {
 	if *constant != "" {
 		err = serveConstant(*constant)
 	} else {
-		err = serve(context.Background(), *server, *root, database{path: *db, conns: *conns, hasty: *hasty})
+		err = serve(context.Background(), *server, *root, database{path: *db, conns: *conns, hasty: *hasty}, *eager)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "raw:", err)
@@ -44,7 +45,7 @@ func main() {
 	}
 }
 
-func serve(ctx context.Context, server, root string, db database) error {
+func serve(ctx context.Context, server, root string, db database, eager bool) error {
 	address, err := url.Parse(server)
 	if err != nil {
 		return err
@@ -54,7 +55,7 @@ func serve(ctx context.Context, server, root string, db database) error {
 		return errors.New("the root key is 32 bytes in hex")
 	}
 	whatsmeow.WACertPubKey = [32]byte(key)
-	f, err := openFleet(ctx, address, db)
+	f, err := openFleet(ctx, address, db, eager)
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -18,6 +19,8 @@ import (
 const (
 	Link    = "link"    // link Count new devices, Parallel at a time
 	Restore = "restore" // connect every stored device
+	Receive = "receive" // wait until Count more messages have come
+	Send    = "send"    // send Count messages from each device to its contact, one after the other
 )
 
 // Command asks something of the baseline.
@@ -26,11 +29,14 @@ type Command struct {
 	Count    int    `json:"count,omitempty"`
 	Parallel int    `json:"parallel,omitempty"`
 	First    int    `json:"first,omitempty"` // the first phone's place in the row of numbers
+	Text     string `json:"text,omitempty"`  // of the messages to send
 }
 
 // Answer says how long it took.
 type Answer struct {
 	Links []Times `json:"links,omitempty"`
+	// Arrivals are of the messages that were waited for.
+	Arrivals []Arrival `json:"arrivals,omitempty"`
 	// Total is from the command to the last device's being connected.
 	Total time.Duration `json:"total"`
 	Count int           `json:"count"`
@@ -43,6 +49,12 @@ type Times struct {
 	Scan time.Duration `json:"scan"` // from the scan to being connected
 }
 
+// Arrival is the moment at which a message was known to the client's user.
+type Arrival struct {
+	ID string    `json:"id"`
+	At time.Time `json:"at"`
+}
+
 // Number is the i-th phone number of a row; rows do not overlap.
 func Number(row, i int) string { return fmt.Sprintf("49%02d%09d", row, i) }
 
@@ -51,6 +63,18 @@ const (
 	RawRow     = 15
 	ProductRow = 17
 )
+
+// contactRows is how far the rows of contacts are from those of accounts.
+const contactRows = 20
+
+// Contact is the number that an account of one of the rows writes with.
+func Contact(account string) string {
+	n, err := strconv.ParseUint(account, 10, 64)
+	if err != nil {
+		return ""
+	}
+	return strconv.FormatUint(n+contactRows*1_000_000_000, 10)
+}
 
 // Scan has a phone of the test server scan a code. base is the server's address, http://host:port.
 func Scan(ctx context.Context, client *http.Client, base, number, code string) error {
