@@ -95,13 +95,9 @@ func (c *Container) ownName(ctx context.Context, user types.JID, pick func(names
 	users := slices.Compact([]types.JID{c.nameUser(user), user.ToNonAD()})
 	for _, user := range users {
 		sk := addressSK(user.SignalAddress().String())
-		r, err := c.row(ctx, sk)
+		known, err := c.rowNames(ctx, sk)
 		if err != nil {
 			return "", err
-		}
-		known := names{r.push, r.business}
-		if waiting := c.riderOf(sk); waiting != nil {
-			known.board(waiting)
 		}
 		if name := pick(known); name != "" {
 			return name, nil
@@ -114,6 +110,27 @@ func (c *Container) ownName(ctx context.Context, user types.JID, pick func(names
 		}
 	}
 	return "", nil
+}
+
+// rowNames returns the names that a row holds, or that wait for its next write.
+// They are asked for with every message, mostly while its decryption is being
+// written: those of the row before it do then, for what the write brings of names
+// waits until it has arrived.
+func (c *Container) rowNames(ctx context.Context, sk string) (names, error) {
+	c.mu.Lock()
+	r := c.writing[sk]
+	c.mu.Unlock()
+	if r == nil {
+		var err error
+		if r, err = c.row(ctx, sk); err != nil {
+			return names{}, err
+		}
+	}
+	known := names{r.push, r.business}
+	if waiting := c.riderOf(sk); waiting != nil {
+		known.board(waiting)
+	}
+	return known, nil
 }
 
 func (n *names) board(waiting *rider) {

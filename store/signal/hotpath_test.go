@@ -69,6 +69,43 @@ func TestWrites_AreCounted(t *testing.T) {
 	}
 }
 
+func TestPushName_OfAMessageThatIsBeingDecryptedIsNotReadAgain(t *testing.T) {
+	a, b := newParty(t, 1), newParty(t, 2)
+	acquaint(a, b)
+	rename := func(name string) (changed bool) {
+		t.Helper()
+		changed, _, err := b.device.Contacts.PutPushName(b.ctx(), a.jid, name)
+		b.no(err)
+		return changed
+	}
+	rename("Ana")
+	b.receive(a.must(a.send("one", nil, b.jid)))
+
+	b.table.counted()
+	b.table.set(func(op string, _ []store.Op) error {
+		switch {
+		case op == "Write" && rename("Ana"):
+			t.Error("a known name is a new one while the row is written")
+		case op == "Write" && !rename("Anna"):
+			t.Error("a new name is none while the row is written")
+		}
+		return nil
+	}, nil)
+	b.receive(a.must(a.send("two", nil, b.jid)))
+	b.table.set(nil, nil)
+	if _, reads := b.table.counted(); reads != 0 {
+		t.Errorf("%d reads for the name of who has written, want none", reads)
+	}
+	if rename("Anna") {
+		t.Error("the name that came while the row was written is lost")
+	}
+	b.receive(a.must(a.send("three", nil, b.jid)))
+	b.open()
+	if info, err := b.device.Contacts.GetContact(b.ctx(), a.jid); err != nil || info.PushName != "Anna" {
+		t.Errorf("after a restart the name is %q, %v", info.PushName, err)
+	}
+}
+
 func TestBuffer_PlaintextSurvivesACrashUntilItIsAcknowledged(t *testing.T) {
 	a, b := newParty(t, 1), newParty(t, 2)
 	acquaint(a, b)

@@ -122,7 +122,10 @@ func (c *Container) writeRowsAlone(ctx context.Context, rows ...prepared) error 
 	if len(ops) == 0 {
 		return nil
 	}
-	if err := c.write(ctx, ops...); err != nil {
+	c.beginWriting(rows)
+	err := c.write(ctx, ops...)
+	c.endWriting(rows)
+	if err != nil {
 		return err
 	}
 	for _, p := range rows {
@@ -136,4 +139,25 @@ func (c *Container) writeRowsAlone(ctx context.Context, rows ...prepared) error 
 		c.mu.Unlock()
 	}
 	return nil
+}
+
+func (c *Container) beginWriting(rows []prepared) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writing == nil {
+		c.writing = make(map[string]*row)
+	}
+	for _, p := range rows {
+		c.writing[p.next.sk] = p.base
+	}
+}
+
+func (c *Container) endWriting(rows []prepared) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range rows {
+		if c.writing[p.next.sk] == p.base { // else somebody else writes the row too
+			delete(c.writing, p.next.sk)
+		}
+	}
 }

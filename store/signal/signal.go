@@ -87,6 +87,7 @@ type Container struct {
 	doneAt      int                    // where the next one goes
 	surprises   int                    // how many plaintexts were met that Open did not see
 	riders      map[string]*rider      // what waits for the next write of its row
+	writing     map[string]*row        // rows that are being replaced, as they were read
 	phones      map[string][]string    // users with rows under their phone number, and those rows
 	loose       map[string][]byte      // sessions as they were read outside a decryption or send
 	tokensSince int64                  // privacy tokens older than this are gone
