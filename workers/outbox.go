@@ -11,6 +11,11 @@ import (
 // outboxes where the table does not tell it of them.
 const outboxEvery = 250 * time.Millisecond
 
+// outboxRest is how many times as long as a look took it rests before the next one:
+// a look reads all that waits, and while much is sent each step of each message
+// asks for one.
+const outboxRest = 4
+
 // outboxBusy bounds how rarely it looks while much is waiting that it knows of.
 const outboxBusy = 2 * time.Second
 
@@ -20,6 +25,7 @@ func (l *life) readOutbox(ctx context.Context) {
 	watch := l.Store.WatchOutbox(l.heart.ID())
 	defer watch.Stop()
 	for ctx.Err() == nil {
+		began := time.Now()
 		refs, err := l.Store.WaitingIn(ctx, l.heart.ID())
 		if err != nil && ctx.Err() == nil {
 			l.log.Warn("the outbox cannot be read", "error", err)
@@ -28,6 +34,7 @@ func (l *life) readOutbox(ctx context.Context) {
 		for _, ref := range refs {
 			l.hint(ctx, ref)
 		}
+		sleep(ctx, min(outboxEvery, outboxRest*time.Since(began)))
 		pause := min(outboxBusy, outboxEvery+time.Duration(len(refs))*time.Millisecond)
 		waited, cancel := context.WithTimeout(ctx, pause)
 		_ = watch.Wait(waited)
