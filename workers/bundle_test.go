@@ -200,6 +200,8 @@ type phone struct {
 	wire     []string // what was sent, in order
 	// prepare and answer, if not nil, may refuse a message before and after it is sent.
 	prepare, answer func(m *store.Outbound) error
+	// mark, if not nil, may fail a read mark.
+	mark func() error
 	// next, if not nil, is what the next session does; else it connects and stays.
 	next func(ctx context.Context, o strategies.Observer) strategies.End
 }
@@ -321,8 +323,18 @@ func (c *client) Send(_ context.Context, m *store.Outbound) (time.Time, error) {
 }
 
 func (c *client) MarkRead(_ context.Context, mark store.MarkRead) error {
-	c.phone.read(func(p *phone) { p.wire = append(p.wire, "read "+mark.ID) })
-	return nil
+	line := "read " + mark.ID
+	if mark.Typing {
+		line += ", typing"
+	}
+	var err error
+	c.phone.read(func(p *phone) {
+		p.wire = append(p.wire, line)
+		if p.mark != nil {
+			err = p.mark()
+		}
+	})
+	return err
 }
 
 func (c *client) Unlink(context.Context) error {

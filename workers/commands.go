@@ -62,7 +62,7 @@ func (s *supervisor) listen() {
 			return
 		}
 		ctx, cancel := context.WithTimeout(context.Background(), unlinkTime)
-		err := s.hear(ctx)
+		err := contained(s.log, func() error { return s.hear(ctx) })
 		cancel()
 		if err != nil && !errors.Is(err, store.ErrNotOwner) {
 			s.log.Warn("a command is held up", "error", err)
@@ -136,21 +136,30 @@ func (s *supervisor) done(ctx context.Context, c store.Command) error {
 	return nil
 }
 
-// markRead marks a message as read. A failure of WhatsApp's is not repeated: the
-// mark would be late, and the next one covers it.
+// markRead marks a message as read, or leaves the mark for the next session.
 func (s *supervisor) markRead(ctx context.Context, c store.Command) error {
 	s.mu.Lock()
 	client, connected := s.client, s.connected
 	s.mu.Unlock()
-	if !connected || c.Mark == nil {
-		return s.done(ctx, c)
+	if !connected {
+		return s.leaveMark(ctx, c)
 	}
-	ctx, cancel := context.WithTimeout(ctx, markTime)
+	marking, cancel := context.WithTimeout(ctx, markTime)
 	defer cancel()
-	if err := client.MarkRead(ctx, *c.Mark); err != nil {
+	if err := client.MarkRead(marking, *c.Mark); err != nil {
 		s.log.Warn("message not marked as read", "error", err)
+		return s.leaveMark(ctx, c)
 	}
 	return s.done(ctx, c)
+}
+
+// leaveMark leaves a read mark for the next session, if there is to be one.
+func (s *supervisor) leaveMark(ctx context.Context, c store.Command) error {
+	if !s.owner.WantsSession() {
+		return s.done(ctx, c)
+	}
+	s.inbox.late(c.Seq)
+	return nil
 }
 
 // endSession ends the session that runs; the next step carries the command out.
@@ -244,6 +253,8 @@ func (s *supervisor) carryOut(ctx context.Context) error {
 		case store.CommandConnect:
 			s.retry.begin()
 			err = s.done(ctx, c)
+		case store.CommandRead:
+			err = s.leaveMark(ctx, c)
 		default:
 			err = s.done(ctx, c) // it was for a session that is gone
 		}

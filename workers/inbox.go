@@ -107,6 +107,17 @@ func (b *inbox) pending() []store.Command {
 	return slices.Clone(b.commands)
 }
 
+// late notes that a read mark waits: that somebody is typing was of the moment.
+func (b *inbox) late(seq int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i, c := range b.commands {
+		if c.Seq == seq && c.Mark != nil {
+			b.commands[i].Mark = &store.MarkRead{Identity: c.Mark.Identity}
+		}
+	}
+}
+
 // done forgets an entry that waits no longer.
 func (b *inbox) done(seq int64) {
 	b.mu.Lock()

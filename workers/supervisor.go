@@ -71,7 +71,11 @@ func (s *supervisor) run(ctx context.Context) {
 // ErrNotOwner when it is lost. Other failures are waited out.
 func (s *supervisor) supervise(ctx context.Context) error {
 	for ctx.Err() == nil {
-		done, err := s.step(ctx)
+		var done bool
+		err := contained(s.log, func() (err error) {
+			done, err = s.step(ctx)
+			return err
+		})
 		if done || errors.Is(err, store.ErrNotOwner) {
 			return err
 		}
@@ -249,10 +253,12 @@ const handOverTime = 10 * time.Second
 func (s *supervisor) handOver(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
 	defer cancel()
-	err := s.life.moved.Flush(ctx)
-	if err == nil {
-		err = s.owner.Release(ctx, false)
-	}
+	err := contained(s.log, func() error {
+		if err := s.life.moved.Flush(ctx); err != nil {
+			return err
+		}
+		return s.owner.Release(ctx, false)
+	})
 	if err != nil && !errors.Is(err, store.ErrNotOwner) {
 		s.log.Warn("channel was not handed over; it is taken over when this worker is buried", "error", err)
 	}
@@ -282,9 +288,12 @@ func (o observer) Connected(ctx context.Context, account enlace.Account) error {
 	o.retry.connected(time.Now())
 	o.inbox.unhold()
 	o.mu.Lock()
-	defer o.mu.Unlock()
 	o.connected = true
 	o.send()
+	o.mu.Unlock()
+	if len(o.inbox.pending()) > 0 {
+		o.poke() // marks that have waited for a session
+	}
 	return nil
 }
 

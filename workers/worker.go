@@ -175,9 +175,9 @@ func (l *life) run(ctx context.Context) error {
 			die()
 		}
 	})
-	upkeep.Go(func() { l.flushMoved(alive) })
+	upkeep.Go(func() { l.keep(alive, l.flushMoved) })
 	for _, loop := range []func(context.Context){l.claims, l.scanUnowned, l.watchOthers, l.sweepGraves, l.receiveJobs, l.readOutbox, l.expireMessages, l.tend} {
-		work.Go(func() { loop(owning) })
+		work.Go(func() { l.keep(owning, loop) })
 	}
 	<-owning.Done()
 	work.Wait()
@@ -218,7 +218,7 @@ func (l *life) farewell(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, l.lease.part(heartbeatPart))
 	defer cancel()
-	if err := l.moved.Flush(ctx); err != nil {
+	if err := contained(l.log, func() error { return l.moved.Flush(ctx) }); err != nil {
 		return err
 	}
 	if err := l.heart.Leave(ctx); err != nil && !errors.Is(err, store.ErrBuried) {
@@ -257,7 +257,7 @@ func (l *life) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.lease.part(heartbeatPart))
 	defer cancel()
 	sent := time.Now()
-	if err := l.heart.Beat(ctx); err != nil {
+	if err := contained(l.log, func() error { return l.heart.Beat(ctx) }); err != nil {
 		return err
 	}
 	l.lease.renew(sent)
@@ -281,6 +281,9 @@ func (l *life) flushMoved(ctx context.Context) {
 
 // sleep returns after d or when ctx ends.
 func sleep(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
