@@ -33,30 +33,43 @@ func (o *Owner) Quoted(ctx context.Context, id string) (Quoted, error) {
 		}
 	}
 	q := Query{PK: channelKey(o.id).PK, Prefix: eventPrefix, Descending: true, Limit: seenEvents}
-	page, err := o.store.table.Query(ctx, q)
-	if err != nil {
-		return Quoted{}, fmt.Errorf("look for a quoted message: %w", err)
-	}
-	for _, item := range page.Items {
-		var e eventItem
-		if err := Decode(item.Value, eventSchema, &e); err != nil {
-			return Quoted{}, err
+	for read := 0; read < seenEvents; {
+		page, err := o.store.table.Query(ctx, q)
+		if err != nil {
+			return Quoted{}, fmt.Errorf("look for a quoted message: %w", err)
 		}
-		identity, ok := parseIdentity(e.Identity)
-		if !ok || identity.ID != id || e.Event != enlace.EventMessageReceived && e.Event != enlace.EventMessageSent {
-			continue
+		for _, item := range page.Items {
+			read++
+			if quoted, ok, err := quotedIn(item, id); ok || err != nil {
+				return quoted, err
+			}
 		}
-		var data struct {
-			Message struct{ Text *enlace.Text }
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			break
 		}
-		if err := json.Unmarshal(e.Data, &data); err != nil {
-			return Quoted{}, err
-		}
-		quoted := Quoted{ID: id, Sender: identity.Sender}
-		if data.Message.Text != nil {
-			quoted.Body = data.Message.Text.Body
-		}
-		return quoted, nil
 	}
 	return Quoted{}, ErrNotFound
+}
+
+// quotedIn returns the message of an event; ok is false if it has another id, or none.
+func quotedIn(item Item, id string) (quoted Quoted, ok bool, err error) {
+	var e eventItem
+	if err := Decode(item.Value, eventSchema, &e); err != nil {
+		return Quoted{}, false, err
+	}
+	identity, ok := parseIdentity(e.Identity)
+	if !ok || identity.ID != id || e.Event != enlace.EventMessageReceived && e.Event != enlace.EventMessageSent {
+		return Quoted{}, false, nil
+	}
+	var data struct {
+		Message struct{ Text *enlace.Text }
+	}
+	if err := json.Unmarshal(e.Data, &data); err != nil {
+		return Quoted{}, false, err
+	}
+	quoted = Quoted{ID: id, Sender: identity.Sender}
+	if data.Message.Text != nil {
+		quoted.Body = data.Message.Text.Body
+	}
+	return quoted, true, nil
 }

@@ -11,7 +11,9 @@ import (
 	"go.mau.fi/whatsmeow/types/events"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/enlacehq/enlace"
 	"github.com/enlacehq/enlace/store"
+	"github.com/enlacehq/enlace/whatsapptest"
 )
 
 // from is a message of a stranger's making.
@@ -89,4 +91,33 @@ func TestIncoming_FitsTheTable(t *testing.T) {
 			}
 		})
 	}
+}
+
+// The answer to a message of any length fits the table.
+func TestPrepare_LongMessagesAreQuotedInPart(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		w := newWorld(t, whatsapptest.Options{})
+		c, r := w.connected("ch_1", number)
+		defer r.stop()
+		c.owner.quoted = &store.Quoted{ID: "ABC", Sender: friend + "@s.whatsapp.net", Body: strings.Repeat("long ", 60<<10)}
+		encoded, err := c.client.Prepare(t.Context(), &store.Outbound{
+			Seq: 1, WhatsAppID: "3EB0", Chat: friend, Status: enlace.Queued,
+			Message: enlace.Outgoing{To: friend, Type: enlace.TypeText, Text: &enlace.Text{Body: "answer"}, Context: &enlace.ReplyTo{MessageID: "ABC"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var m waE2E.Message
+		if err := proto.Unmarshal(encoded, &m); err != nil {
+			t.Fatal(err)
+		}
+		info := m.GetExtendedTextMessage().GetContextInfo()
+		quoted := info.GetQuotedMessage().GetConversation()
+		if m.GetExtendedTextMessage().GetText() != "answer" || info.GetStanzaID() != "ABC" || !strings.HasPrefix(quoted, "long long ") {
+			t.Errorf("got %.200s", m.String())
+		}
+		if len(encoded) > 20<<10 {
+			t.Errorf("%d bytes to be sent", len(encoded))
+		}
+	})
 }

@@ -198,6 +198,7 @@ type testOwner struct {
 	table   store.Table
 	faults  *faulty.Faults
 	key     *seal.DataKey
+	quoted  *store.Quoted // the only message that can be
 
 	oldest time.Time
 
@@ -220,7 +221,10 @@ func (o *testOwner) SentContent(context.Context, string) ([]byte, error) {
 }
 
 func (o *testOwner) Quoted(context.Context, string) (store.Quoted, error) {
-	return store.Quoted{}, store.ErrNotFound
+	if o.quoted == nil {
+		return store.Quoted{}, store.ErrNotFound
+	}
+	return *o.quoted, nil
 }
 
 func (o *testOwner) Fresh() error {

@@ -257,6 +257,10 @@ func (c *client) compose(ctx context.Context, m *store.Outbound, to types.JID) (
 	return encoded, nil
 }
 
+// maxQuoted is how much of the message that is answered goes with the answer, in
+// bytes as JSON: apps show its first lines, and the answer has to fit a table.
+const maxQuoted = 16 << 10
+
 // replyTo is the reference to the message that is answered. One that is not
 // known any more is named without being quoted, as the other side's.
 func (c *client) replyTo(ctx context.Context, id string, to types.JID) (*waE2E.ContextInfo, error) {
@@ -273,7 +277,7 @@ func (c *client) replyTo(ctx context.Context, id string, to types.JID) (*waE2E.C
 	}
 	return &waE2E.ContextInfo{
 		StanzaID: proto.String(quoted.ID), Participant: proto.String(quoted.Sender),
-		QuotedMessage: &waE2E.Message{Conversation: proto.String(quoted.Body)},
+		QuotedMessage: &waE2E.Message{Conversation: proto.String(clip(quoted.Body, maxQuoted))},
 	}, nil
 }
 
