@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/enlacehq/enlace"
 	"github.com/enlacehq/enlace/store/faulty"
+	"github.com/enlacehq/enlace/strategies"
 	"github.com/enlacehq/enlace/whatsapptest"
 )
 
@@ -58,7 +60,10 @@ func TestAppState_EndWhileItIsRead(t *testing.T) {
 
 // A crash at any moment of the keys' way leaves them stored, or asked for again.
 func TestAppState_KeysOverACrash(t *testing.T) {
-	for name, when := range map[string]faulty.When{"before they are stored": faulty.Before, "after they are stored": faulty.After} {
+	for name, rule := range map[string]faulty.Rule{
+		"before they are stored": {Call: faulty.Write, SK: "APPKEY#*", When: faulty.Before, Err: errTest, Nth: 1},
+		"after they are stored":  {Call: faulty.Write, SK: "APPKEY#*", When: faulty.After, Nth: 1},
+	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				w := newWorld(t, whatsapptest.Options{})
@@ -67,17 +72,12 @@ func TestAppState_KeysOverACrash(t *testing.T) {
 				w.send(number, whatsapptest.Outgoing{To: friend, Text: "the device and its phone know each other"})
 				r.next("received")
 				eventually(t, "acknowledged", func() bool { return w.srv.Stats().Unacknowledged == 0 })
-				fault := c.owner.faults.Add(faulty.Rule{Call: faulty.Write, PK: "SIG#*", SK: "APPKEY#*", When: when, Nth: 1})
+				fault := c.owner.faults.Add(rule)
 				if err := w.srv.ShareAppState(number); err != nil {
 					t.Fatal(err)
 				}
 				eventually(t, "a fault", func() bool { return fault.Struck() > 0 })
-				time.Sleep(time.Second)
-				if !r.ended {
-					r.cancel()
-				}
-				<-r.ends
-				r.over()
+				r.end(strategies.CauseStore)
 				c = w.open(c.owner)
 				r = c.start()
 				n := r.next("connected")
@@ -91,21 +91,31 @@ func TestAppState_KeysOverACrash(t *testing.T) {
 	}
 }
 
-// The history that the phone offers a new device is answered and not fetched, also
-// when a crash comes before the answer; what comes after it is told.
+// The history that the phone offers a new device is answered and not fetched. After
+// a crash before the answer the offer comes again and does no harm; what comes
+// after it is told.
 func TestHistory_IsAnsweredAndNotFetched(t *testing.T) {
-	for name, crash := range map[string]bool{"once": false, "over a crash": true} {
+	for name, rule := range map[string]*faulty.Rule{
+		"at once":                   nil,
+		"crash before it is stored": {Call: faulty.Write, SK: "ADDR#*", When: faulty.Before, Err: errTest, Nth: 1},
+		"crash after":               {Call: faulty.Write, SK: "ADDR#*", When: faulty.After, Nth: 1},
+	} {
 		t.Run(name, func(t *testing.T) {
 			inBubble(t, func(t *testing.T) {
 				w := newWorld(t, whatsapptest.Options{History: 5000})
 				w.send(friend, whatsapptest.Outgoing{To: number, Text: "long ago"})
-				c, r := w.connected("ch_1", number)
-				if crash {
-					r.stop()
+				c := w.channel("ch_1", enlace.Pairing{})
+				c.link(number)
+				if rule != nil {
+					fault := c.owner.faults.Add(*rule)
+					c.start().end(strategies.CauseStore)
+					if fault.Struck() == 0 || w.srv.Stats().Unacknowledged == 0 {
+						t.Fatal("the offer was answered though it was not stored")
+					}
 					c = w.open(c.owner)
-					r = c.start()
-					r.next("connected")
 				}
+				r := c.start()
+				r.next("connected")
 				eventually(t, "acknowledged", func() bool { return w.srv.Stats().Unacknowledged == 0 })
 				id := w.send(friend, whatsapptest.Outgoing{To: number, Text: "now"})
 				if d := r.skipTo("received").data(t); d.Message.ID != id || d.Message.Text.Body != "now" {
