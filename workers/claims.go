@@ -90,7 +90,7 @@ func (l *life) claimInTurn(ctx context.Context) {
 			}
 			continue
 		}
-		err := l.claim(ctx, next)
+		err := contained(l.log, func() error { return l.claim(ctx, next) })
 		if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrNotClaimable) {
 			// The channel is still in the index: the next scan finds it.
 			l.log.Warn("claim failed", "channel", next.channelID, "error", err)

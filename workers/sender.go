@@ -37,7 +37,7 @@ func (s *supervisor) sendAll(ctx context.Context, client strategies.Client) {
 			s.pauseSending(ctx, wait)
 			continue
 		}
-		err := s.sendOne(ctx, client, m)
+		err := contained(s.log, func() error { return s.sendOne(ctx, client, m) })
 		if errors.Is(err, store.ErrNotOwner) {
 			s.endSession()
 		} else if err != nil && ctx.Err() == nil {

@@ -1,0 +1,273 @@
+package socket
+
+import (
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/enlacehq/enlace/whatsapptest"
+)
+
+// scene is some traffic, and the steps that are to fail in it.
+type scene struct {
+	name  string
+	play  func(r *traffic)
+	steps []string
+}
+
+// regular is somebody whom the account knows.
+const regular = "15550109999"
+
+var scenes = []scene{
+	{name: "a device is linked", play: func(r *traffic) {
+		r.link()
+		r.hear(r.person(), whatsapptest.Outgoing{})
+		r.say(regular)
+		r.settle()
+	}, steps: []string{
+		"DeviceContainer.PutDevice",
+		"IdentityStore.PutIdentity",
+		"LIDStore.PutLIDMapping",
+		"PreKeyStore.GetOrGenPreKeys",
+		"PreKeyStore.MarkPreKeysAsUploaded",
+		"Observer.QR",
+		"Observer.Linked",
+		"Observer.Connected",
+	}},
+	{name: "a friend writes", play: func(r *traffic) {
+		r.hear(regular, whatsapptest.Outgoing{})
+		r.hear(regular, whatsapptest.Outgoing{})
+		r.settle()
+		r.say(regular)
+		r.settle()
+	}, steps: []string{
+		"ContactStore.PutPushName",
+		"EventBuffer.ClearBufferedEventPlaintext",
+		"EventBuffer.DoDecryptionTxn",
+		"EventBuffer.GetBufferedEvent",
+		"EventBuffer.PutBufferedEvent",
+		"IdentityStore.IsTrustedIdentity",
+		"IdentityStore.PutIdentity",
+		"LIDStore.PutLIDMapping",
+		"MsgSecretStore.PutMessageSecret",
+		"SessionStore.GetSession",
+		"SessionStore.HasSession",
+		"SessionStore.PutSession",
+		"Observer.Received",
+	}},
+	{name: "a friend is written to", play: func(r *traffic) {
+		r.say(regular)
+		r.say(regular)
+		r.settle()
+		r.hear(regular, whatsapptest.Outgoing{})
+		r.settle()
+	}, steps: []string{
+		"IdentityStore.IsTrustedIdentity",
+		"IdentityStore.PutIdentity",
+		"LIDStore.GetLIDForPN",
+		"LIDStore.GetManyLIDsForPNs",
+		"NCTSaltStore.GetNCTSalt",
+		"PrivacyTokenStore.GetPrivacyToken",
+		"SessionStore.GetManySessions",
+		"SessionStore.HasSession",
+		"SessionStore.PutManySessions",
+		"Client.Prepare",
+		"Client.Send",
+		"Observer.Receipt",
+	}},
+	{name: "somebody new writes", play: func(r *traffic) {
+		somebody := r.person()
+		r.hear(somebody, whatsapptest.Outgoing{})
+		r.hear(somebody, whatsapptest.Outgoing{Addressing: "pn"})
+		r.settle()
+		r.say(somebody)
+		r.settle()
+	}, steps: []string{
+		"EventBuffer.DoDecryptionTxn",
+		"IdentityStore.PutIdentity",
+		"PreKeyStore.GetPreKey",
+		"PreKeyStore.RemovePreKey",
+		"SessionStore.GetSession",
+		"SessionStore.MigratePNToLID",
+		"SessionStore.PutSession",
+	}},
+	{name: "somebody new is written to", play: func(r *traffic) {
+		somebody := r.person()
+		r.say(somebody)
+		r.say(somebody)
+		r.settle()
+		r.hear(somebody, whatsapptest.Outgoing{})
+		r.settle()
+	}, steps: []string{
+		"IdentityStore.PutIdentity",
+		"LIDStore.PutManyLIDMappings",
+		"SessionStore.GetSession",
+		"SessionStore.PutSession",
+	}},
+	{name: "a group begins", play: func(r *traffic) {
+		somebody := r.person()
+		group := r.group(somebody, r.person())
+		r.hear(somebody, whatsapptest.Outgoing{Group: group})
+		r.hear(somebody, whatsapptest.Outgoing{Group: group})
+		r.settle()
+		r.say(group)
+		r.settle()
+	}, steps: []string{
+		"EventBuffer.DoDecryptionTxn",
+		"EventBuffer.GetBufferedEvent",
+		"EventBuffer.PutBufferedEvent",
+		"EventBuffer.ClearBufferedEventPlaintext",
+		"SenderKeyStore.GetSenderKey",
+		"SenderKeyStore.PutSenderKey",
+		"Observer.Received",
+	}},
+	{name: "a group is written to", play: func(r *traffic) {
+		somebody := r.person()
+		group := r.group(somebody, r.person())
+		r.say(group)
+		r.say(group)
+		r.settle()
+		r.hear(somebody, whatsapptest.Outgoing{Group: group})
+		r.settle()
+	}, steps: []string{
+		"ContactStore.PutManyRedactedPhones",
+		"LIDStore.GetManyLIDsForPNs",
+		"LIDStore.PutManyLIDMappings",
+		"SenderKeyStore.GetSenderKey",
+		"SenderKeyStore.PutSenderKey",
+		"SessionStore.GetManySessions",
+		"SessionStore.PutManySessions",
+		"Client.Prepare",
+		"Client.Send",
+		"Observer.Receipt",
+	}},
+	{name: "a message cannot be read", play: func(r *traffic) {
+		r.hear(regular, whatsapptest.Outgoing{Corrupt: true})
+		r.settle()
+		r.hear(regular, whatsapptest.Outgoing{})
+		r.say(regular)
+		r.settle()
+	}, steps: []string{
+		"LIDStore.GetPNForLID",
+		"Observer.Unavailable",
+		"Observer.Received",
+	}},
+	{name: "a phone cannot read", play: func(r *traffic) {
+		somebody := r.person()
+		r.say(somebody)
+		r.settle()
+		r.no(r.srv.Reinstall(somebody))
+		r.say(somebody)
+		r.settle()
+		r.hear(somebody, whatsapptest.Outgoing{})
+		r.settle()
+	}, steps: []string{
+		"IdentityStore.DeleteAllIdentities",
+		"SessionStore.DeleteAllSessions",
+	}},
+	{name: "messages are read", play: func(r *traffic) {
+		id := r.hear(regular, whatsapptest.Outgoing{})
+		r.settle()
+		r.no(r.callers.MarkRead(r.ctx, "acme", r.channel.ID, id, 0, true))
+		r.say(regular)
+		r.settle()
+		list, err := r.srv.Messages(regular)
+		r.no(err)
+		r.no(r.srv.MarkRead(regular, list.Messages[len(list.Messages)-1].ID))
+		r.settle()
+	}, steps: []string{
+		"Client.MarkRead",
+	}},
+	{name: "the connection breaks", play: func(r *traffic) {
+		r.fault(whatsapptest.Fault{Kind: whatsapptest.Drop, Number: r.account})
+		r.hear(regular, whatsapptest.Outgoing{})
+		r.say(regular)
+		r.settle()
+	}, steps: []string{
+		"EventBuffer.DeleteOldBufferedHashes",
+		"PreKeyStore.UploadedPreKeyCount",
+		"PrivacyTokenStore.DeleteExpiredPrivacyTokens",
+		"Observer.Connected",
+	}},
+	{name: "settings are shared", play: func(r *traffic) {
+		r.no(r.faults.state().DeleteAppStateVersion(r.ctx, "critical_block"))   // so that there is something to read
+		r.fault(whatsapptest.Fault{Kind: whatsapptest.Drop, Number: r.account}) // and nothing known of the key
+		r.no(r.srv.ShareAppState(r.account))
+		r.hear(regular, whatsapptest.Outgoing{})
+		r.settle()
+		r.no(r.srv.NotifyAppState(r.account, "critical_block"))
+		r.hear(regular, whatsapptest.Outgoing{})
+		r.say(regular)
+		r.settle()
+	}, steps: []string{
+		"AppStateStore.GetAppStateVersion",
+		"AppStateStore.PutAppStateVersion",
+		"AppStateStore.GetAppStateMutationMAC",
+		"AppStateStore.PutAppStateMutationMACs",
+		"AppStateStore.DeleteAppStateMutationMACs",
+		"AppStateSyncKeyStore.GetAppStateSyncKey",
+		"AppStateSyncKeyStore.PutAppStateSyncKey",
+		"ContactStore.PutAllContactNames",
+	}},
+}
+
+// begin links a channel whose account knows a friend.
+func (r *traffic) begin() {
+	r.t.Helper()
+	r.link()
+	r.hear(regular, whatsapptest.Outgoing{})
+	r.settle()
+	r.say(regular)
+	r.settle()
+}
+
+// TestFaults_EachStepFailsOnce has each method of the stores that whatsmeow calls,
+// and each step between a session and its worker, fail once: before its effect and
+// after it, with an error and with a panic. Nothing is lost, nothing doubled, all is
+// in order, and the channel comes back.
+func TestFaults_EachStepFailsOnce(t *testing.T) {
+	rootKey(t)
+	for _, scene := range scenes {
+		t.Run(scene.name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, func(t *testing.T) {
+				r := newTraffic(t)
+				r.begin()
+				for _, step := range scene.steps {
+					for _, fault := range each(step) {
+						r.what = fault.String()
+						r.faults.arm(fault)
+						scene.play(r)
+						time.Sleep(2 * time.Second) // what comes too often would have come
+						r.settle()
+						if !r.faults.disarm() {
+							t.Errorf("%s: it was not called", step)
+						}
+					}
+				}
+			})
+		})
+	}
+}
+
+// TestFaults_NoStepIsForgotten plays all scenes and wants a case for each step.
+func TestFaults_NoStepIsForgotten(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		r := newTraffic(t)
+		r.begin()
+		known := map[string]bool{}
+		for _, scene := range scenes {
+			scene.play(r)
+			time.Sleep(10 * time.Second)
+			for _, step := range scene.steps {
+				known[step] = true
+			}
+		}
+		for _, step := range slices.Sorted(maps.Keys(r.faults.since())) {
+			if !known[step] {
+				t.Errorf("%s is called, and never fails", step)
+			}
+		}
+	})
+}
