@@ -69,8 +69,12 @@ type EventPage struct {
 	Next   string
 }
 
-// maxScan bounds the events that one call looks through for the wanted types.
-const maxScan = 2000
+// maxScan bounds the events that one call looks through for the wanted types, and
+// maxAnswer the bytes of those it gives: it ends early, as if the limit were smaller.
+const (
+	maxScan   = 2000
+	maxAnswer = 4 << 20
+)
 
 // Events reads a channel's log. With Types, the page may be empty though Next
 // has moved on. CodeInvalidCursor: After is no cursor; CodeCursorGone: it is of
@@ -85,8 +89,8 @@ func (s *Store) Events(ctx context.Context, company, channelID string, q EventQu
 		return EventPage{}, err
 	}
 	page := EventPage{Events: []enlace.Event{}}
-	last := after
-	for scanned := 0; len(page.Events) < q.Limit && scanned < maxScan; {
+	last, size := after, 0
+	for scanned := 0; len(page.Events) < q.Limit && scanned < maxScan && size < maxAnswer; {
 		limit := min(MaxPageItems, maxScan-scanned)
 		if len(q.Types) == 0 {
 			limit = min(limit, q.Limit-len(page.Events))
@@ -110,7 +114,8 @@ func (s *Store) Events(ctx context.Context, company, channelID string, q EventQu
 			if q.Secrets {
 				s.addSecret(&e, r)
 			}
-			if page.Events = append(page.Events, e); len(page.Events) == q.Limit {
+			page.Events = append(page.Events, e)
+			if size += len(e.Data); len(page.Events) == q.Limit || size >= maxAnswer {
 				break
 			}
 		}

@@ -299,7 +299,7 @@ func (s *Store) Messages(ctx context.Context, company, channelID, to, after stri
 	}
 	messages := []enlace.Message{}
 	q := Query{PK: channelKey(r.ID).PK, From: messagePrefix + seqSK(from+1), To: messagePrefix + "~", Limit: min(MaxPageItems, limit+1)}
-	for scanned := 0; ; {
+	for scanned, size := 0, 0; ; {
 		page, err := s.table.Query(ctx, q)
 		if err != nil {
 			return nil, "", fmt.Errorf("list messages: %w", err)
@@ -309,7 +309,7 @@ func (s *Store) Messages(ctx context.Context, company, channelID, to, after stri
 			if err != nil {
 				return nil, "", err
 			}
-			if len(messages) == limit || scanned >= maxScan {
+			if len(messages) == limit || scanned >= maxScan || size >= maxAnswer {
 				return messages, messageID(seq - 1), nil
 			}
 			scanned++
@@ -319,6 +319,7 @@ func (s *Store) Messages(ctx context.Context, company, channelID, to, after stri
 			}
 			if entry.Message != nil && (to == "" || entry.Message.Chat == to) {
 				messages = append(messages, entry.Message.public(r.ID, seq, entry.At))
+				size += len(item.Value)
 			}
 		}
 		if q.Cursor = page.Cursor; q.Cursor == "" {
