@@ -55,7 +55,13 @@ func (c *client) Send(ctx context.Context, m *store.Outbound) (time.Time, error)
 	if s == nil {
 		return time.Time{}, errNotRunning
 	}
-	return during(s, ctx, func(ctx context.Context) (time.Time, error) {
+	if err := ctx.Err(); err != nil {
+		return time.Time{}, err
+	}
+	// whatsmeow closes the channel of a message that is given up, into which it may
+	// be writing the answer: that would end the program. The end of ctx ends the
+	// session, which stops listening before it gives up what is unanswered.
+	return during(s, context.WithoutCancel(ctx), func(ctx context.Context) (time.Time, error) {
 		to, err := recipient(m.Chat)
 		if err != nil {
 			return time.Time{}, err
