@@ -162,10 +162,12 @@ func (c *Container) rename(ctx context.Context, user types.JID, name string, pic
 }
 
 func (c *Container) putPushName(ctx context.Context, user types.JID, name string) (changed bool, previous string, err error) {
+	name = bounded(name)
 	return c.rename(ctx, user, name, pushName, func(r *rider) { r.push = &name })
 }
 
 func (c *Container) putBusinessName(ctx context.Context, user types.JID, name string) (changed bool, previous string, err error) {
+	name = bounded(name)
 	return c.rename(ctx, user, name, businessName, func(r *rider) { r.business = &name })
 }
 

@@ -38,6 +38,9 @@ func (c *Container) newSecret(chat, sender types.JID, id types.MessageID, key []
 // putSecret keeps a message's secret with its sender's row. The first one of a
 // message counts.
 func (c *Container) putSecret(ctx context.Context, chat, sender types.JID, id types.MessageID, key []byte) error {
+	if !isSecret(id, key) {
+		return nil
+	}
 	sk := c.secretRow(sender)
 	r, err := c.row(ctx, sk)
 	if err != nil {
@@ -100,6 +103,9 @@ func (c *Container) secretsOf(sender types.JID) string {
 func (c *Container) putSecrets(ctx context.Context, inserts []wastore.MessageSecretInsert) error {
 	bySender := make(map[types.JID][]secret)
 	for _, insert := range inserts {
+		if !isSecret(insert.ID, insert.Secret) {
+			continue
+		}
 		sender := c.secretUser(insert.Sender)
 		bySender[sender] = append(bySender[sender], c.newSecret(insert.Chat, insert.Sender, insert.ID, insert.Secret))
 	}
