@@ -169,12 +169,23 @@ func (o *Owner) identities(ctx context.Context) (*identities, error) {
 	if o.ids != nil {
 		return o.ids, nil
 	}
+	if err := o.settled(ctx); err != nil {
+		return nil, err
+	}
 	ids, err := o.readIdentities(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("read the newest events: %w", err)
 	}
 	o.ids = ids
 	return ids, nil
+}
+
+// settled learns what came of an append whose outcome was not known: if it was
+// done, the message is known when it comes again, and nothing else will be written.
+func (o *Owner) settled(ctx context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.current(ctx)
 }
 
 func (o *Owner) readIdentities(ctx context.Context) (*identities, error) {

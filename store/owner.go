@@ -300,6 +300,9 @@ func (o *Owner) refresh(ctx context.Context) error {
 		o.lost = true
 		return ErrNotOwner
 	}
+	if seq > o.seq { // a write of ours was done after all, or a caller wrote
+		o.moved.mark(o.company, o.id, seq)
+	}
 	o.r, o.version, o.seq, o.stale = *r, version, seq, false
 	return nil
 }

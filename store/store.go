@@ -41,7 +41,7 @@ type Store struct {
 // table should be one made by Retrying: the domain takes ErrUnavailable and
 // ErrUnknown as final.
 func Open(ctx context.Context, table Table, options Options) (*Store, error) {
-	s := &Store{table: table, keys: options.Keys, retention: options.Retention, now: options.Now, log: options.Log}
+	s := &Store{keys: options.Keys, retention: options.Retention, now: options.Now, log: options.Log}
 	if s.retention == 0 {
 		s.retention = DefaultRetention
 	}
@@ -54,6 +54,7 @@ func Open(ctx context.Context, table Table, options Options) (*Store, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	s.table = contained(table, s.log)
 	generation, err := loadGeneration(ctx, table)
 	if err != nil {
 		return nil, err

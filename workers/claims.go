@@ -94,6 +94,8 @@ func (l *life) claimInTurn(ctx context.Context) {
 		if err != nil && ctx.Err() == nil && !errors.Is(err, store.ErrNotClaimable) {
 			// The channel is still in the index: the next scan finds it.
 			l.log.Warn("claim failed", "channel", next.channelID, "error", err)
+			// Or it is ours, and the answer was lost: then nobody else looks for it.
+			l.candidates.add(candidate{channelID: next.channelID, from: l.heart.ID()})
 			sleep(ctx, l.lease.part(heartbeatPart)/4)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -28,6 +30,7 @@ import (
 // fault is one failure of a step, which is named "Store.Method".
 type fault struct {
 	step   string
+	nth    int  // of its calls, from 1
 	after  bool // its effect; else before
 	panics bool // else it returns an error
 }
@@ -40,12 +43,18 @@ func (f fault) String() string {
 	if f.panics {
 		kind = "a panic"
 	}
-	return fmt.Sprintf("%s fails %s its effect with %s", f.step, moment, kind)
+	return fmt.Sprintf("%s fails %s its effect with %s, time %d", f.step, moment, kind, f.nth)
 }
 
-// each returns every way in which a step can fail.
+// each returns every way in which a step can fail: the first call of it, or the
+// one that it ends with after a "×".
 func each(step string) []fault {
-	return []fault{{step, false, false}, {step, false, true}, {step, true, false}, {step, true, true}}
+	step, times, _ := strings.Cut(step, " ×")
+	nth, err := strconv.Atoi(times)
+	if err != nil {
+		nth = 1
+	}
+	return []fault{{step, nth, false, false}, {step, nth, false, true}, {step, nth, true, false}, {step, nth, true, true}}
 }
 
 // faults makes one step fail once, and counts what was called.
@@ -62,6 +71,9 @@ func (f *faults) call(step string, err *error, do func()) {
 	f.called[step]++
 	struck := f.armed
 	if struck != nil && struck.step == step {
+		struck.nth--
+	}
+	if struck != nil && struck.step == step && struck.nth == 0 {
 		f.armed = nil
 	} else {
 		struck = nil
@@ -74,6 +86,8 @@ func (f *faults) call(step string, err *error, do func()) {
 	case struck == nil:
 	case struck.panics:
 		panic(errTest)
+	case struck.after:
+		*err = fmt.Errorf("%w: %w", errTest, store.ErrUnknown)
 	default:
 		*err = errTest
 	}
@@ -98,6 +112,18 @@ func (f *faults) state() wastore.AllStores {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.stores
+}
+
+// pause lets nothing fail in do, and does not count what it calls.
+func (f *faults) pause(do func()) {
+	f.mu.Lock()
+	armed, called := f.armed, f.called
+	f.armed, f.called = nil, map[string]int{}
+	f.mu.Unlock()
+	do()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.armed, f.called = armed, called
 }
 
 // since forgets what was called, and returns it.
@@ -167,12 +193,16 @@ func newTraffic(t *testing.T) *traffic {
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	table := memory.New(memory.Options{})
-	callers, err := store.Open(ctx, table, store.Options{Keys: keys})
+	callers, err := store.Open(ctx, table, store.Options{Keys: keys, Log: w.strategy.log})
+	if err != nil {
+		t.Fatal(err)
+	}
+	owners, err := store.Open(ctx, faultyTable{table, f}, store.Options{Keys: keys, Log: w.strategy.log})
 	if err != nil {
 		t.Fatal(err)
 	}
 	worker := workers.New(workers.Config{
-		Store: callers, Queue: embedded.New(table, embedded.Options{}), Log: w.strategy.log, ReconnectDelay: time.Nanosecond,
+		Store: owners, Queue: embedded.New(table, embedded.Options{}), Log: w.strategy.log, ReconnectDelay: time.Nanosecond,
 		Strategies: strategies.Registry{enlace.WhatsAppWeb: faultyStrategy{w.strategy, f}},
 	})
 	worked := make(chan error, 1)
