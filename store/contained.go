@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -33,6 +34,9 @@ var (
 	_ Waker = (*wakingContained)(nil)
 )
 
+// errPanicked is not ErrUnavailable: trying again is not likely to help.
+var errPanicked = errors.New("the table cannot be read")
+
 // caught is deferred. A panic's value is not shown: it may hold anything.
 func (c *containedTable) caught(err *error, means error) {
 	p := recover()
@@ -45,19 +49,19 @@ func (c *containedTable) caught(err *error, means error) {
 
 // Get is Table's.
 func (c *containedTable) Get(ctx context.Context, key Key) (item Item, err error) {
-	defer c.caught(&err, ErrUnavailable)
+	defer c.caught(&err, errPanicked)
 	return c.table.Get(ctx, key)
 }
 
 // GetMany is Table's.
 func (c *containedTable) GetMany(ctx context.Context, keys []Key) (items map[Key]Item, err error) {
-	defer c.caught(&err, ErrUnavailable)
+	defer c.caught(&err, errPanicked)
 	return c.table.GetMany(ctx, keys)
 }
 
 // Query is Table's.
 func (c *containedTable) Query(ctx context.Context, q Query) (page Page, err error) {
-	defer c.caught(&err, ErrUnavailable)
+	defer c.caught(&err, errPanicked)
 	return c.table.Query(ctx, q)
 }
 

@@ -26,7 +26,7 @@ func (t faultyTable) GetMany(ctx context.Context, keys []store.Key) (items map[s
 }
 
 func (t faultyTable) Query(ctx context.Context, q store.Query) (page store.Page, err error) {
-	t.faults.call("Query of "+kindOfItem(store.Key{PK: q.PK, SK: q.Prefix}), &err, func() { page, err = t.Table.Query(ctx, q) })
+	t.faults.call("Query of "+kindOfItem(store.Key{PK: q.PK, SK: q.Prefix + q.From}), &err, func() { page, err = t.Table.Query(ctx, q) })
 	return page, err
 }
 

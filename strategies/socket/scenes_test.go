@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/enlacehq/enlace"
+	"github.com/enlacehq/enlace/store"
 	"github.com/enlacehq/enlace/whatsapptest"
 )
 
@@ -19,6 +21,9 @@ type scene struct {
 
 // regular is somebody whom the account knows.
 const regular = "15550109999"
+
+// nobody is a number that is not on WhatsApp.
+const nobody = "99900000000"
 
 var scenes = []scene{
 	{name: "a device is linked", play: func(r *traffic) {
@@ -36,7 +41,6 @@ var scenes = []scene{
 		"Observer.Linked",
 		"Observer.Connected",
 		"Get of CH CHANNEL",
-		"Query of CH",
 		"Query of CH EV",
 		"Query of CH UM",
 		"Query of SIG",
@@ -45,7 +49,8 @@ var scenes = []scene{
 		"Write of CH CHANNEL, CH EV, WORKERS",
 		"Write of SIG DEVICE",
 		"Write of SIG LID",
-		"Query of BULK",
+		"Query of BULK CONTACT",
+		"Query of CH MSG",
 	}},
 	{name: "a friend writes", play: func(r *traffic) {
 		r.hear(regular, whatsapptest.Outgoing{})
@@ -203,6 +208,13 @@ var scenes = []scene{
 		id := r.hear(regular, whatsapptest.Outgoing{})
 		r.settle()
 		r.no(r.callers.MarkRead(r.ctx, "acme", r.channel.ID, id, 0, true))
+		time.Sleep(2 * time.Second)
+		r.fault(whatsapptest.Fault{Kind: whatsapptest.Drop, Number: r.account}) // a mark that failed waits for this
+		r.until("the mark at the phone", func() bool {
+			receipts, err := r.srv.Receipts(regular)
+			r.no(err)
+			return slices.ContainsFunc(receipts, func(got whatsapptest.Receipt) bool { return got.ID == id && got.Type == "read" })
+		})
 		r.say(regular)
 		r.settle()
 		list, err := r.srv.Messages(regular)
@@ -211,6 +223,25 @@ var scenes = []scene{
 		r.settle()
 	}, steps: []string{
 		"Client.MarkRead",
+		"Get of CH MSG",
+		"Write of CH MSG",
+	}},
+	{name: "a message fails", play: func(r *traffic) {
+		m, err := r.callers.PostMessage(r.ctx, "acme", r.channel.ID, store.PostRequest{
+			Message: enlace.Outgoing{To: nobody, Type: enlace.TypeText, Text: &enlace.Text{Body: "x"}},
+		})
+		r.no(err)
+		r.say(regular)
+		r.hear(regular, whatsapptest.Outgoing{})
+		r.until("a failed message", func() bool {
+			m, err := r.callers.Message(r.ctx, "acme", r.channel.ID, m.ID)
+			r.no(err)
+			return m.Status == enlace.MessageFailed && m.Error.Code == enlace.CodeNotOnWhatsApp
+		})
+		r.settle()
+	}, steps: []string{
+		"Client.Prepare",
+		"Write of CH EV, CH MSG",
 	}},
 	{name: "the connection breaks", play: func(r *traffic) {
 		r.fault(whatsapptest.Fault{Kind: whatsapptest.Drop, Number: r.account})
@@ -248,6 +279,7 @@ var scenes = []scene{
 		r.settle()
 	}, steps: []string{
 		"Write of SIG APPKEY",
+		"Query of BULK MAC",
 	}},
 	{name: "settings are shared", play: func(r *traffic) {
 		r.faults.pause(func() { // there is something to read, and nothing is known of the key
