@@ -79,10 +79,10 @@ func (p *inProcess) counts() map[enlace.EventName]int {
 // wantTexts wants exactly these texts in the log and at the friend's phone.
 func (p *inProcess) wantTexts(in, out []string) {
 	p.Helper()
-	if got := textsIn(p.ctx, p.callers, p.channel.ID); !slices.Equal(got, in) {
+	if got := p.textsIn(); !slices.Equal(got, in) {
 		p.Errorf("in the log %q, want %q", got, in)
 	}
-	if got := textsAt(p.phones); !slices.Equal(got, out) {
+	if got := p.textsAt(); !slices.Equal(got, out) {
 		p.Errorf("at the phone %q, want %q", got, out)
 	}
 }
@@ -119,7 +119,7 @@ func TestAway_ARecipientsPhone(t *testing.T) {
 			}
 		}
 		p.friendWrites("back again")
-		p.until("the answer", func() bool { return len(textsIn(p.ctx, p.callers, p.channel.ID)) == 1 })
+		p.until("the answer", func() bool { return len(p.textsIn()) == 1 })
 		if err := p.phones.MarkRead(inProcessFriend, p.message(ids[0]).WhatsAppID); err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +195,7 @@ func TestAway_WhatsApp(t *testing.T) {
 		for _, id := range waiting {
 			p.untilMessage(id, enlace.Delivered)
 		}
-		p.until("what was written meanwhile", func() bool { return len(textsIn(p.ctx, p.callers, p.channel.ID)) >= len(in) })
+		p.until("what was written meanwhile", func() bool { return len(p.textsIn()) >= len(in) })
 		p.wantTexts(in, out)
 		if n := p.counts()[enlace.EventQR]; n != 1 {
 			t.Errorf("%d QR codes", n)

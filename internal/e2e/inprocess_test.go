@@ -3,6 +3,9 @@ package e2e
 import (
 	"context"
 	"crypto/rand"
+	"io"
+	"log/slog"
+	"net/http"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -156,11 +159,28 @@ func (p *inProcess) friendWrites(text string) {
 // post queues a text for the friend.
 func (p *inProcess) post(text string) enlace.Message {
 	p.Helper()
-	m, err := p.callers.PostMessage(p.ctx, "acme", p.channel.ID, store.PostRequest{
-		Message: enlace.Outgoing{To: inProcessFriend, Type: enlace.TypeText, Text: &enlace.Text{Body: text}},
-	})
+	m, err := p.tryPost(text, "")
 	if err != nil {
 		p.Fatal(err)
 	}
 	return m
 }
+
+// tryPost queues a text for the friend, once under a key if one is given.
+func (p *inProcess) tryPost(text, key string) (enlace.Message, error) {
+	return p.callers.PostMessage(p.ctx, "acme", p.channel.ID, store.PostRequest{
+		Message:        enlace.Outgoing{To: inProcessFriend, Type: enlace.TypeText, Text: &enlace.Text{Body: text}},
+		IdempotencyKey: key, Body: []byte(text),
+	})
+}
+
+// plain carries what is meant for WhatsApp itself to a server without TLS.
+type plain struct{ http.RoundTripper }
+
+func (p plain) RoundTrip(request *http.Request) (*http.Response, error) {
+	request = request.Clone(request.Context())
+	request.URL.Scheme = "http"
+	return p.RoundTripper.RoundTrip(request)
+}
+
+var quiet = slog.New(slog.NewTextHandler(io.Discard, nil))
