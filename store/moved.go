@@ -15,6 +15,9 @@ const movedPerItem = 25
 type Moved struct {
 	store  *Store
 	worker string
+	// flushing has room for the Flush that runs: another one must not return while
+	// what it was called for is still being stored.
+	flushing chan struct{}
 
 	mu    sync.Mutex
 	items map[movedItemID]*movedItem
@@ -40,7 +43,10 @@ const movedSchema = 1
 
 // NewMoved returns the record of a worker that has not moved anything yet.
 func (s *Store) NewMoved(worker string) *Moved {
-	return &Moved{store: s, worker: worker, items: map[movedItemID]*movedItem{}, slots: map[string]movedItemID{}, count: map[string]int{}}
+	return &Moved{
+		store: s, worker: worker, flushing: make(chan struct{}, 1),
+		items: map[movedItemID]*movedItem{}, slots: map[string]movedItemID{}, count: map[string]int{},
+	}
 }
 
 func (m *Moved) mark(company, channelID string, seq int64) {
@@ -61,8 +67,15 @@ func (m *Moved) mark(company, channelID string, seq int64) {
 	item.changed = true
 }
 
-// Flush stores what has moved since the last one. What fails is tried again by the next.
+// Flush stores what has moved since the last one, and returns when all that was
+// marked before is stored. What fails is tried again by the next.
 func (m *Moved) Flush(ctx context.Context) error {
+	select {
+	case m.flushing <- struct{}{}:
+		defer func() { <-m.flushing }()
+	case <-ctx.Done():
+		return fmt.Errorf("save which channels moved: %w", ctx.Err())
+	}
 	ops, ids, err := m.puts()
 	if err != nil {
 		return err

@@ -32,6 +32,8 @@ type Worker struct {
 	State     WorkerState
 	StartedAt time.Time
 	Counter   int64 // counts its heartbeats
+	Channels  int   // that it owned at its last heartbeat
+	Limit     int   // of the channels that it will own; 0 is none
 	version   int64
 }
 
@@ -39,6 +41,8 @@ type workerItem struct {
 	State     WorkerState `json:"state"`
 	StartedAt time.Time   `json:"startedAt"`
 	Counter   int64       `json:"counter"`
+	Channels  int         `json:"channels,omitempty"`
+	Limit     int         `json:"limit,omitempty"`
 }
 
 const workerSchema = 1
@@ -63,6 +67,10 @@ func (h *Heart) ID() string { return h.id }
 
 // Drain makes the next Beat say that the worker is leaving.
 func (h *Heart) Drain() { h.beats.State = WorkerDraining }
+
+// Carry makes the next Beat say how many channels the worker owns, and how many
+// it would at most; 0 means that it has no limit.
+func (h *Heart) Carry(channels, limit int) { h.beats.Channels, h.beats.Limit = channels, limit }
 
 // Beat counts the heartbeat up. ErrBuried: somebody took the worker for dead.
 // After any other error the next Beat tries again.
@@ -112,7 +120,10 @@ func (s *Store) Workers(ctx context.Context) ([]Worker, error) {
 		if err := Decode(item.Value, workerSchema, &w); err != nil {
 			return nil, fmt.Errorf("worker %s: %w", item.SK, err)
 		}
-		workers = append(workers, Worker{ID: item.SK, State: w.State, StartedAt: w.StartedAt, Counter: w.Counter, version: item.Version})
+		workers = append(workers, Worker{
+			ID: item.SK, State: w.State, StartedAt: w.StartedAt, Counter: w.Counter,
+			Channels: w.Channels, Limit: w.Limit, version: item.Version,
+		})
 	}
 	return workers, nil
 }
@@ -120,7 +131,9 @@ func (s *Store) Workers(ctx context.Context) ([]Worker, error) {
 // Bury declares w dead as it was seen: one Write that fails, without an error, if
 // w has beaten since. It reports whether w is buried by this call.
 func (s *Store) Bury(ctx context.Context, w Worker) (bool, error) {
-	value, err := Encode(workerSchema, workerItem{State: w.State, StartedAt: w.StartedAt, Counter: w.Counter})
+	value, err := Encode(workerSchema, workerItem{
+		State: w.State, StartedAt: w.StartedAt, Counter: w.Counter, Channels: w.Channels, Limit: w.Limit,
+	})
 	if err != nil {
 		return false, err
 	}

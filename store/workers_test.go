@@ -38,3 +38,14 @@ func TestHeart_MissedAndBuried(t *testing.T) {
 		t.Errorf("buried after a day %v, %v", got, err)
 	}
 }
+
+func TestHeart_SaysWhatTheWorkerCarries(t *testing.T) {
+	b := setup(t)
+	b.heart.Carry(7, 20)
+	b.ok(b.heart.Beat(t.Context()))
+	workers, err := b.Workers(t.Context())
+	b.ok(err)
+	if len(workers) != 1 || workers[0].Channels != 7 || workers[0].Limit != 20 {
+		t.Errorf("workers %+v, want one with 7 channels of 20", workers)
+	}
+}
