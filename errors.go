@@ -30,6 +30,7 @@ const (
 	CodeUnsupportedByType    Code = "unsupported_by_type"    // channels of this type cannot do that
 	CodeInvalidCursor        Code = "invalid_cursor"         // not a cursor
 	CodeCursorGone           Code = "cursor_gone"            // a cursor of another generation, or past what is kept
+	CodeNotOnLambda          Code = "not_on_lambda"          // a stream, where answers leave whole
 	CodeUnavailable          Code = "unavailable"            // the store does not answer; try again
 	CodeInternal             Code = "internal"
 )

@@ -70,7 +70,11 @@ var importRules = []importRule{
 		why: "sealing knows nothing of what it seals",
 	},
 	{
-		from: "./...", to: []string{"github.com/aws/..."},
+		from: "./...", to: []string{"github.com/aws/aws-lambda-go/..."}, but: []string{"./api", "./cmd/lambda", "./internal/..."},
+		why: "the edge alone knows of Lambda",
+	},
+	{
+		from: "./...", to: []string{"github.com/aws/aws-sdk-go-v2/...", "github.com/aws/smithy-go/..."},
 		but: []string{"./store/dynamodb", "./queue/sqs", "./seal/kms", "./media/s3"},
 		why: "only what speaks to AWS imports its SDK",
 	},

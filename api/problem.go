@@ -39,6 +39,7 @@ var statuses = map[enlace.Code]int{
 	enlace.CodeBodyTooLarge:         http.StatusRequestEntityTooLarge,
 	enlace.CodeUnsupportedMedia:     http.StatusUnsupportedMediaType,
 	enlace.CodeTypeNotAvailable:     http.StatusUnprocessableEntity,
+	enlace.CodeNotOnLambda:          http.StatusNotImplemented,
 	enlace.CodeUnavailable:          http.StatusServiceUnavailable,
 	enlace.CodeInternal:             http.StatusInternalServerError,
 }

@@ -1,0 +1,4 @@
+package api
+
+// OnLambda returns any handler as a function.
+var OnLambda = onLambda
