@@ -23,12 +23,16 @@ type Queue interface {
 	Receive(ctx context.Context, max int, wait time.Duration) ([]Delivery, error)
 	// Extend hides a received job for d from now. ErrNotHeld: it was delivered again, or is done.
 	Extend(ctx context.Context, delivery Delivery, d time.Duration) error
-	// Done removes a received job. Done again, or by an outdated delivery, is no error.
-	Done(ctx context.Context, delivery Delivery) error
+	// Done removes received jobs. Done again, or by an outdated delivery, is no
+	// error. After an error some may be left, and come again.
+	Done(ctx context.Context, deliveries ...Delivery) error
 	// Bury sets a received job aside as dead.
 	Bury(ctx context.Context, delivery Delivery, reason string) error
 	// Dead lists jobs that were set aside, oldest first, at most max.
 	Dead(ctx context.Context, max int) ([]DeadJob, error)
+	// Redrive sends all dead jobs again, as new ones, and returns how many. Those
+	// that are no jobs are left dead and counted, too.
+	Redrive(ctx context.Context) (sent, left int, err error)
 }
 
 // Delivery is one receipt of a job.
@@ -43,7 +47,7 @@ type DeadJob struct {
 	Body     string // as it was sent; of a job its JSON
 	Received int
 	Reason   string
-	At       time.Time
+	At       time.Time // when it was set aside or, where the queue does not tell, sent
 }
 
 // ErrNotHeld is the use of a delivery whose time ran out.

@@ -9,7 +9,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/enlacehq/enlace"
@@ -66,13 +65,6 @@ type job struct {
 	Body      string    `json:"body"`
 	Received  int       `json:"received"`
 	VisibleAt time.Time `json:"visibleAt"`
-}
-
-type deadJob struct {
-	Body     string    `json:"body"`
-	Received int       `json:"received"`
-	Reason   string    `json:"reason"`
-	At       time.Time `json:"at"`
 }
 
 // Send stores a job.
@@ -181,8 +173,8 @@ func (q *Queue) takeOne(ctx context.Context, item store.Item) (*queue.Delivery, 
 	if now.Before(j.VisibleAt) {
 		return nil, j.VisibleAt, nil
 	}
-	var body enlace.Job
-	if err := json.Unmarshal([]byte(j.Body), &body); err != nil || body.ChannelID == "" {
+	body, ok := parse(j.Body)
+	if !ok {
 		return nil, time.Time{}, q.bury(ctx, item, j, "not a job")
 	}
 	if j.Received >= q.options.MaxReceives {
@@ -198,6 +190,12 @@ func (q *Queue) takeOne(ctx context.Context, item store.Item) (*queue.Delivery, 
 		return nil, time.Time{}, fmt.Errorf("receive job: %w", err)
 	}
 	return &queue.Delivery{Job: body, Received: j.Received, Receipt: receipt(item.SK, item.Version+1)}, time.Time{}, nil
+}
+
+// parse reads a body; ok is false if it is no job.
+func parse(body string) (j enlace.Job, ok bool) {
+	err := json.Unmarshal([]byte(body), &j)
+	return j, err == nil && j.ChannelID != ""
 }
 
 func (q *Queue) replace(ctx context.Context, k store.Key, j job, version int64) error {
@@ -261,65 +259,20 @@ func (q *Queue) find(ctx context.Context, d queue.Delivery) (store.Item, job, er
 	return item, j, nil
 }
 
-// Done removes a job.
-func (q *Queue) Done(ctx context.Context, d queue.Delivery) error {
+// Done removes jobs.
+func (q *Queue) Done(ctx context.Context, deliveries ...queue.Delivery) error {
+	for _, d := range deliveries {
+		if err := q.done(ctx, d); err != nil && !errors.Is(err, queue.ErrNotHeld) {
+			return fmt.Errorf("end job: %w", err)
+		}
+	}
+	return nil
+}
+
+func (q *Queue) done(ctx context.Context, d queue.Delivery) error {
 	item, _, err := q.find(ctx, d)
-	if errors.Is(err, queue.ErrNotHeld) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("end job: %w", err)
-	}
-	if err := held(q.table.Write(ctx, store.Delete(item.Key, store.VersionIs(item.Version)))); err != nil && !errors.Is(err, queue.ErrNotHeld) {
-		return fmt.Errorf("end job: %w", err)
-	}
-	return nil
-}
-
-// Bury sets a job aside.
-func (q *Queue) Bury(ctx context.Context, d queue.Delivery, reason string) error {
-	item, j, err := q.find(ctx, d)
 	if err != nil {
 		return err
 	}
-	return q.bury(ctx, item, j, reason)
-}
-
-// bury moves a job to the dead; one that somebody else took meanwhile is left to them.
-func (q *Queue) bury(ctx context.Context, item store.Item, j job, reason string) error {
-	now := q.options.Now()
-	value, err := store.Encode(schema, deadJob{Body: j.Body, Received: j.Received, Reason: reason, At: now})
-	if err != nil {
-		return err
-	}
-	dead := store.Item{Key: store.Key{PK: deadPK, SK: item.SK}, Value: value, Expires: now.Add(deadLife)}
-	err = held(q.table.Write(ctx, store.Delete(item.Key, store.VersionIs(item.Version)), store.Put(dead, store.Any)))
-	if err != nil && !errors.Is(err, queue.ErrNotHeld) {
-		return fmt.Errorf("set job aside: %w", err)
-	}
-	return nil
-}
-
-// Dead lists the jobs that were set aside within two weeks.
-func (q *Queue) Dead(ctx context.Context, max int) ([]queue.DeadJob, error) {
-	var list []queue.DeadJob
-	query := store.Query{PK: deadPK}
-	for {
-		page, err := q.table.Query(ctx, query)
-		if err != nil {
-			return nil, fmt.Errorf("list dead jobs: %w", err)
-		}
-		for _, item := range page.Items {
-			var d deadJob
-			if err := store.Decode(item.Value, schema, &d); err != nil {
-				return nil, fmt.Errorf("dead job %s: %w", item.SK, err)
-			}
-			list = append(list, queue.DeadJob(d))
-		}
-		if query.Cursor = page.Cursor; query.Cursor == "" {
-			break
-		}
-	}
-	slices.SortStableFunc(list, func(a, b queue.DeadJob) int { return a.At.Compare(b.At) })
-	return list[:min(max, len(list))], nil
+	return held(q.table.Write(ctx, store.Delete(item.Key, store.VersionIs(item.Version))))
 }

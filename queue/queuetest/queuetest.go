@@ -22,6 +22,9 @@ type Setup struct {
 	New func(t testing.TB, visibility time.Duration) Subject
 	// MaxReceives is how often those queues deliver a job.
 	MaxReceives int
+	// Shortest is the shortest visibility time that the queues have, where it is
+	// longer than 300 ms.
+	Shortest time.Duration
 }
 
 // Subject is a queue under test.
@@ -35,7 +38,7 @@ type Subject struct {
 
 const (
 	long  = time.Minute            // a visibility time that does not run out in a test
-	short = 300 * time.Millisecond // and one that does
+	short = 300 * time.Millisecond // and one that does, where the queue has it
 	soon  = 15 * time.Second       // how long what must come may take on a busy machine
 	never = 50 * time.Millisecond  // how long to wait for what must not come
 )
@@ -52,8 +55,12 @@ func Run(t *testing.T, setup Setup) {
 		"ExtendKeepsAJobHidden":             extends,
 		"AnOutdatedDeliveryHoldsNothing":    outdated,
 		"DoneTwiceIsNoError":                doneTwice,
+		"DoneOfMany":                        doneMany,
 		"AJobReceivedTooOftenIsDead":        tooOften,
 		"BurySetsAside":                     buries,
+		"BuryByAnOutdatedDelivery":          buriesOutdated,
+		"ListingTheDeadLosesNone":           lists,
+		"RedriveSendsTheDeadAgain":          redrives,
 		"WhatIsNoJobIsDead":                 poison,
 		"SurvivesItsHandle":                 survives,
 		"ManyReceiversShareWithoutDoubling": share,
@@ -70,6 +77,8 @@ type env struct {
 	*testing.T
 	setup Setup
 }
+
+func (e *env) short() time.Duration { return max(short, e.setup.Shortest) }
 
 func (e *env) queue(visibility time.Duration) Subject {
 	e.Helper()
@@ -194,7 +203,7 @@ func hides(e *env) {
 }
 
 func again(e *env) {
-	q := e.queue(short)
+	q := e.queue(e.short())
 	e.send(q, "a")
 	first := e.receive(q, 1)[0]
 	second := e.receive(q.Reopen(), 1)[0]
@@ -204,11 +213,11 @@ func again(e *env) {
 }
 
 func extends(e *env) {
-	q := e.queue(short)
+	q := e.queue(e.short())
 	e.send(q, "a")
 	d := e.receive(q, 1)[0]
 	e.ok(q.Extend(e.Context(), d, long))
-	got, err := q.Receive(e.Context(), 1, 3*short)
+	got, err := q.Receive(e.Context(), 1, 3*e.short())
 	if err != nil || len(got) != 0 {
 		e.Errorf("received %+v, %v though it was extended", got, err)
 	}
@@ -219,7 +228,7 @@ func extends(e *env) {
 }
 
 func outdated(e *env) {
-	q := e.queue(short)
+	q := e.queue(e.short())
 	e.send(q, "a")
 	old := e.receive(q, 1)[0]
 	current := e.receive(q, 1)[0]
@@ -244,16 +253,34 @@ func doneTwice(e *env) {
 	e.ok(q.Done(e.Context(), d))
 }
 
+func doneMany(e *env) {
+	q := e.queue(long)
+	const jobs = 23
+	for i := range jobs {
+		e.send(q, fmt.Sprint(i))
+	}
+	got := e.receive(q, jobs)
+	e.ok(q.Done(e.Context()))
+	e.ok(q.Done(e.Context(), got[0]))
+	e.ok(q.Done(e.Context(), got...)) // one of them is done already
+	for _, d := range got {
+		if err := q.Extend(e.Context(), d, 0); !errors.Is(err, queue.ErrNotHeld) {
+			e.Errorf("extend of job %s: %v, want ErrNotHeld", d.Job.ChannelID, err)
+		}
+	}
+	e.receiveNone(q)
+}
+
 func tooOften(e *env) {
-	q := e.queue(short)
+	q := e.queue(e.short())
 	e.send(q, "a")
 	for n := 1; n <= e.setup.MaxReceives; n++ {
 		if d := e.receive(q, 1)[0]; d.Received != n {
 			e.Fatalf("delivery %d says it is number %d", n, d.Received)
 		}
 	}
-	time.Sleep(short)
-	if got, err := q.Receive(e.Context(), 1, 2*short); err != nil || len(got) != 0 {
+	time.Sleep(e.short())
+	if got, err := q.Receive(e.Context(), 1, 2*e.short()); err != nil || len(got) != 0 {
 		e.Fatalf("received %+v, %v once too often", got, err)
 	}
 	d := e.dead(q, 1)[0]
@@ -270,6 +297,71 @@ func buries(e *env) {
 		e.Errorf("dead job %+v", d)
 	}
 	e.receiveNone(q)
+}
+
+func buriesOutdated(e *env) {
+	q := e.queue(long)
+	e.send(q, "a")
+	d := e.receive(q, 1)[0]
+	e.ok(q.Done(e.Context(), d))
+	if err := q.Bury(e.Context(), d, "because"); !errors.Is(err, queue.ErrNotHeld) {
+		e.Errorf("bury of a job that is done: %v, want ErrNotHeld", err)
+	}
+	e.dead(q, 0)
+}
+
+// bury sends and buries n jobs, and returns their ids, sorted.
+func (e *env) bury(q queue.Queue, n int) []string {
+	e.Helper()
+	var ids []string
+	for i := range n {
+		ids = append(ids, fmt.Sprint("dead", i))
+	}
+	slices.Sort(ids)
+	e.send(q, ids...)
+	for _, d := range e.receive(q, n) {
+		e.ok(q.Bury(e.Context(), d, "because"))
+	}
+	return ids
+}
+
+func lists(e *env) {
+	q := e.queue(long)
+	e.bury(q, 12)
+	if some, err := q.Dead(e.Context(), 3); err != nil || len(some) != 3 {
+		e.Errorf("%d dead jobs, %v, want 3", len(some), err)
+	}
+	e.dead(q, 12)
+	e.dead(q.Reopen(), 12)
+}
+
+func redrives(e *env) {
+	q := e.queue(long)
+	want := e.bury(q, 12)
+	e.ok(q.SendRaw(e.Context(), "nonsense"))
+	e.receiveNone(q)
+	e.dead(q, 13)
+	if sent, left, err := q.Redrive(e.Context()); err != nil || sent != 12 || left != 1 {
+		e.Errorf("redrive sent %d and left %d, %v, want 12 and 1", sent, left, err)
+	}
+	var got []string
+	for _, d := range e.receive(q, 12) {
+		if d.Received != 1 {
+			e.Errorf("delivery %+v, want the first of a new job", d)
+		}
+		got = append(got, d.Job.ChannelID)
+	}
+	slices.Sort(got)
+	if !slices.Equal(got, want) {
+		e.Errorf("redriven %v, want %v", got, want)
+	}
+	e.receiveNone(q)
+	if left := e.dead(q, 1); left[0].Body != "nonsense" || left[0].Reason == "" {
+		e.Errorf("left dead %+v, want what is no job", left[0])
+	}
+	if sent, left, err := q.Redrive(e.Context()); err != nil || sent != 0 || left != 1 {
+		e.Errorf("another redrive sent %d and left %d, %v, want 0 and 1", sent, left, err)
+	}
 }
 
 func poison(e *env) {
@@ -291,7 +383,7 @@ func poison(e *env) {
 }
 
 func survives(e *env) {
-	q := e.queue(short)
+	q := e.queue(e.short())
 	e.send(q, "a", "b")
 	e.receive(q, 1)
 	reopened := q.Reopen()
