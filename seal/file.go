@@ -62,6 +62,10 @@ func OpenFile(path string) (KeyHolder, error) {
 	return readKeyFile(path)
 }
 
+// ReadFile returns the key holder of the key file at path, which must be there:
+// it is OpenFile for those who share a file that somebody else has made.
+func ReadFile(path string) (KeyHolder, error) { return readKeyFile(path) }
+
 // GenerateDataKey makes a data key, wrapped for scope by the newest key.
 func (h *fileHolder) GenerateDataKey(_ context.Context, scope string) (*DataKey, []byte, error) {
 	raw := newRawKey()

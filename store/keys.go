@@ -56,6 +56,13 @@ type apiKeyItem struct {
 
 const apiKeySchema = 1
 
+// firstKeyItem says that the table has its first key, whatever became of it.
+type firstKeyItem struct {
+	ID string `json:"id"`
+}
+
+const firstKeySchema = 1
+
 // A token is "enl_<id without prefix>_<secret>".
 const tokenPrefix = "enl_"
 
@@ -77,21 +84,52 @@ func splitToken(token string) (id, secret string, ok bool) {
 // PutKey stores the key that token belongs to. A token that is stored already is
 // left as it is, so that a start that was interrupted can be repeated.
 func (s *Store) PutKey(ctx context.Context, token string, key APIKey) (APIKey, error) {
-	id, secret, ok := splitToken(token)
-	if !ok {
-		return APIKey{}, errors.New("not an API key")
-	}
-	key.ID, key.CreatedAt = id, s.time()
-	hash := sha256.Sum256([]byte(secret))
-	value, err := Encode(apiKeySchema, apiKeyItem{APIKey: key, Hash: hash[:]})
+	item, err := s.keyItem(token, &key)
 	if err != nil {
 		return APIKey{}, err
 	}
-	err = s.table.Write(ctx, Put(Item{Key: apiKeyKey(id), Value: value}, Absent))
+	err = s.table.Write(ctx, Put(item, Absent))
 	if err != nil && !isConflict(err) {
 		return APIKey{}, fmt.Errorf("store API key: %w", err)
 	}
 	return key, nil
+}
+
+// keyItem gives key the id of token and the present time, and returns its item.
+func (s *Store) keyItem(token string, key *APIKey) (Item, error) {
+	id, secret, ok := splitToken(token)
+	if !ok {
+		return Item{}, errors.New("not an API key")
+	}
+	key.ID, key.CreatedAt = id, s.time()
+	hash := sha256.Sum256([]byte(secret))
+	value, err := Encode(apiKeySchema, apiKeyItem{APIKey: *key, Hash: hash[:]})
+	return Item{Key: apiKeyKey(id), Value: value}, err
+}
+
+// FirstKey stores the key that token belongs to if the table never had a key, and
+// reports whether it did: of many who try at once one succeeds.
+func (s *Store) FirstKey(ctx context.Context, token string, key APIKey) (bool, error) {
+	keys, err := s.Keys(ctx)
+	if err != nil || len(keys) > 0 {
+		return false, err
+	}
+	item, err := s.keyItem(token, &key)
+	if err != nil {
+		return false, err
+	}
+	value, err := Encode(firstKeySchema, firstKeyItem{ID: key.ID})
+	if err != nil {
+		return false, err
+	}
+	err = s.table.Write(ctx, Put(Item{Key: firstKeyKey, Value: value}, Absent), Put(item, Absent))
+	if isConflict(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("store the first API key: %w", err)
+	}
+	return true, nil
 }
 
 // Keys lists the API keys by id.

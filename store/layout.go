@@ -25,7 +25,10 @@ const (
 	bulkPKPrefix   = "BULK#"
 )
 
-var generationKey = Key{PK: "META", SK: "GENERATION"}
+var (
+	generationKey = Key{PK: "META", SK: "GENERATION"}
+	firstKeyKey   = Key{PK: "META", SK: "FIRST-KEY"}
+)
 
 func channelKey(id string) Key { return Key{PK: "CH#" + id, SK: channelSK} }
 

@@ -34,6 +34,12 @@ func (r Registry) Types() []enlace.ChannelType {
 	return types
 }
 
+// SocketTypes lists the channel types of strategies/socket, for programs that must
+// know them without linking it.
+func SocketTypes() []enlace.ChannelType {
+	return []enlace.ChannelType{enlace.WhatsAppWeb, enlace.WhatsAppBaileys}
+}
+
 // Client connects one channel, as often as it is asked, one session at a time.
 type Client interface {
 	// Linked reports whether there are credentials: without them Run links a new device.

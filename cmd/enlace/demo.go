@@ -10,11 +10,13 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/enlacehq/enlace/internal/places"
 	"github.com/enlacehq/enlace/strategies/socket"
 	"github.com/enlacehq/enlace/whatsapptest"
 )
 
 type demoCommand struct {
+	folderFlags  `embed:""`
 	serviceFlags `embed:""`
 
 	WhatsappAddr string `help:"Where the demo's WhatsApp server listens, HOST:PORT; port 0 is a free one." default:"127.0.0.1:9000"`
@@ -22,6 +24,10 @@ type demoCommand struct {
 
 func (c *demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 	if err := c.check(); err != nil {
+		return err
+	}
+	table, err := c.inFolder()
+	if err != nil {
 		return err
 	}
 	if err := makeFolder(c.Data); err != nil {
@@ -44,7 +50,8 @@ func (c *demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 	go func() { served <- phones.Serve(serving, listener) }()
 
 	address := &url.URL{Scheme: "ws", Host: listener.Addr().String(), Path: "/ws/chat"}
-	service, err := newService(ctx, c.serviceFlags, socket.Endpoint{URL: address, RootKey: phones.RootKey()}, log)
+	names := places.Names{Store: table, Queue: places.Queue{Kind: places.Embedded}, Seal: sealBeside(table)}
+	service, err := newService(ctx, names, c.serviceFlags, socket.Endpoint{URL: address, RootKey: phones.RootKey()}, log)
 	if err == nil {
 		fmt.Printf("enlace listens on %s\n%s", service.url(), demoText(service, "http://"+address.Host))
 		err = service.run(ctx)
@@ -56,7 +63,7 @@ func (c *demoCommand) Run(ctx context.Context, log *slog.Logger) error {
 // demoText is what to try, as lines for a shell.
 func demoText(s *service, whatsapp string) string {
 	return strings.NewReplacer(
-		"{api}", s.url(), "{whatsapp}", whatsapp, "{data}", s.flags.Data, "{pid}", fmt.Sprint(os.Getpid()),
+		"{api}", s.url(), "{whatsapp}", whatsapp, "{data}", s.dir, "{pid}", fmt.Sprint(os.Getpid()),
 	).Replace(`its WhatsApp is {whatsapp}
 
 In another terminal:

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/enlacehq/enlace"
+	"github.com/enlacehq/enlace/internal/places"
 	"github.com/enlacehq/enlace/store"
 )
 
@@ -20,26 +22,32 @@ type keysCommand struct {
 	Delete keysDeleteCommand `cmd:"" help:"Revoke a key. Running processes take up to a minute to notice."`
 }
 
-// keyFolder is the data folder whose keys are meant.
-type keyFolder struct {
-	Data string `help:"The data folder." default:"data"`
+// keyStore is the store whose keys are meant.
+type keyStore struct {
+	storeFlags `embed:""`
 }
 
-// with opens the folder for do.
-func (f keyFolder) with(ctx context.Context, log *slog.Logger, do func(*store.Store) error) error {
-	if _, err := os.Stat(filepath.Join(f.Data, databaseFile)); err != nil {
-		return fmt.Errorf("%s is no data folder: enlace serve makes one", f.Data)
-	}
-	folder, err := openFolder(ctx, f.Data, folderOptions{log: log})
+// with opens the store for do. It makes no data folder: a name that was
+// misspelt would look like one without keys.
+func (f keyStore) with(ctx context.Context, log *slog.Logger, do func(*store.Store) error) error {
+	table, err := f.store()
 	if err != nil {
 		return err
 	}
-	defer folder.close()
-	return do(folder.store)
+	if table.Kind == places.SQLite {
+		if _, err := os.Stat(table.Name); err != nil {
+			return fmt.Errorf("%s is no data folder: enlace serve or enlace setup makes one", filepath.Dir(table.Name))
+		}
+	}
+	opened, err := places.OpenStore(ctx, table, places.Options{OpenSQLite: sqliteOpener(log), Log: log})
+	if err != nil {
+		return err
+	}
+	return errors.Join(do(opened.Store), opened.Close())
 }
 
 type keysCreateCommand struct {
-	keyFolder `embed:""`
+	keyStore `embed:""`
 
 	Role    string   `help:"What the key may do: viewer, operator or admin; each may all that the one before it may." enum:"viewer,operator,admin" default:"operator"`
 	Company []string `help:"A company that the key reaches; may be repeated. * is all of them." required:"" placeholder:"ID"`
@@ -65,7 +73,7 @@ func (c keysCreateCommand) Run(ctx context.Context, log *slog.Logger) error {
 }
 
 type keysListCommand struct {
-	keyFolder `embed:""`
+	keyStore `embed:""`
 }
 
 func (c keysListCommand) Run(ctx context.Context, log *slog.Logger) error {
@@ -85,7 +93,7 @@ func (c keysListCommand) Run(ctx context.Context, log *slog.Logger) error {
 }
 
 type keysDeleteCommand struct {
-	keyFolder `embed:""`
+	keyStore `embed:""`
 
 	ID string `arg:"" help:"The key's id, key_…"`
 }

@@ -19,10 +19,14 @@ import (
 type commands struct {
 	Log logFlags `embed:"" prefix:"log-"`
 
-	Serve   serveCommand   `cmd:"" set:"data=data" help:"Serve the API and own the connections, on one data folder."`
+	Serve   serveCommand   `cmd:"" set:"data=data" help:"Serve the API and own the connections, in one process."`
+	API     apiCommand     `cmd:"" name:"api" set:"data=data" help:"Serve the API alone."`
+	Worker  workerCommand  `cmd:"" set:"data=data" help:"Own the connections alone."`
 	Demo    demoCommand    `cmd:"" set:"data=data/demo" help:"Serve, with a WhatsApp server of its own to try it on: nothing leaves the machine."`
+	Setup   setupCommand   `cmd:"" set:"data=data" help:"Make the table, the queue and the first API key, as far as they are missing."`
+	Health  healthCommand  `cmd:"" help:"Ask a process on this machine whether it is well: exit code 0 if so."`
 	Connect connectCommand `cmd:"" help:"Connect a channel through the API: draws the QR code here and waits until it is active."`
-	Keys    keysCommand    `cmd:"" help:"Make, list and delete API keys."`
+	Keys    keysCommand    `cmd:"" set:"data=data" help:"Make, list and delete API keys."`
 	Openapi openapiCommand `cmd:"" name:"openapi" help:"Print the description of the API."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

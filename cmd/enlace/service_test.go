@@ -18,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/enlacehq/enlace"
+	"github.com/enlacehq/enlace/internal/places"
 	"github.com/enlacehq/enlace/strategies/socket"
 	"github.com/enlacehq/enlace/whatsapptest"
 )
@@ -38,21 +39,30 @@ func TestService_LeavesNoGoroutine(t *testing.T) {
 	served := make(chan error, 1)
 	go func() { served <- phones.Serve(serving, listener) }()
 
+	folder := folderFlags{Data: t.TempDir()}
+	table, err := folder.inFolder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := places.Names{Store: table, Queue: places.Queue{Kind: places.Embedded}, Seal: sealBeside(table)}
 	flags := serviceFlags{
-		Addr: "127.0.0.1:0", Data: t.TempDir(), Lease: 2 * time.Second, ReconnectDelay: 100 * time.Millisecond,
-		MaxReconnectAttempts: 3, SignalCache: 1 << 20, Retention: 48 * time.Hour,
+		apiFlags: apiFlags{Addr: "127.0.0.1:0"},
+		workerFlags: workerFlags{
+			Lease: 2 * time.Second, ReconnectDelay: 100 * time.Millisecond, MaxReconnectAttempts: 3, SignalCache: 1 << 20,
+		},
+		retentionFlags: retentionFlags{Retention: 48 * time.Hour},
 	}
 	endpoint := socket.Endpoint{URL: &url.URL{Scheme: "ws", Host: listener.Addr().String(), Path: "/ws/chat"}, RootKey: phones.RootKey()}
 	running, stop := context.WithCancel(t.Context())
 	defer stop()
-	service, err := newService(running, flags, endpoint, slog.New(slog.NewTextHandler(io.Discard, nil)))
+	service, err := newService(running, names, flags, endpoint, slog.New(slog.NewTextHandler(io.Discard, nil)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	ran := make(chan error, 1)
 	go func() { ran <- service.run(running) }()
 
-	key, err := os.ReadFile(filepath.Join(flags.Data, adminKeyFile))
+	key, err := os.ReadFile(filepath.Join(folder.Data, adminKeyFile))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,20 +7,6 @@ import (
 	"strings"
 )
 
-// sealPlace is where the key lies that seals what is stored: "file:PATH".
-// Empty is a file in the data folder.
-type sealPlace string
-
-// UnmarshalText takes the path out of "file:PATH".
-func (s *sealPlace) UnmarshalText(text []byte) error {
-	path, ok := strings.CutPrefix(string(text), "file:")
-	if !ok || path == "" {
-		return fmt.Errorf("want file:PATH, got %q", text)
-	}
-	*s = sealPlace(path)
-	return nil
-}
-
 // byteSize is a number of bytes, written with KiB, MiB or GiB or without.
 type byteSize int64
 

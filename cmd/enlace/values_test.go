@@ -18,15 +18,3 @@ func TestByteSize(t *testing.T) {
 		}
 	}
 }
-
-func TestSealPlace(t *testing.T) {
-	var got sealPlace
-	if err := got.UnmarshalText([]byte("file:/etc/enlace/seal.key")); err != nil || got != "/etc/enlace/seal.key" {
-		t.Errorf("want the path, got %q, %v", got, err)
-	}
-	for _, text := range []string{"", "file:", "/etc/enlace/seal.key", "vault:key"} {
-		if err := got.UnmarshalText([]byte(text)); err == nil {
-			t.Errorf("%q: want an error", text)
-		}
-	}
-}

@@ -1,0 +1,67 @@
+package places
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/enlacehq/enlace/seal"
+)
+
+// Step is what Make did about one place.
+type Step struct {
+	What string // the place
+	Made bool   // it was missing
+}
+
+func (s Step) String() string {
+	if s.Made {
+		return s.What + ": made"
+	}
+	return s.What + ": was there"
+}
+
+// Make makes the places that are missing, where they can be made: it is run once,
+// and again changes nothing. After an error the steps say what was done.
+func Make(ctx context.Context, names Names, options Options) ([]Step, error) {
+	var steps []Step
+	for _, do := range []func() (Step, error){
+		func() (Step, error) { return makeTable(ctx, names.Store, options) },
+		func() (Step, error) { return makeQueue(ctx, names.Queue) },
+		func() (Step, error) { return makeSeal(ctx, names.Seal) },
+	} {
+		step, err := do()
+		if err != nil {
+			return steps, err
+		}
+		if step.What != "" {
+			steps = append(steps, step)
+		}
+	}
+	return steps, nil
+}
+
+func makeTable(ctx context.Context, name Store, options Options) (Step, error) {
+	_, err := os.Stat(name.Name)
+	step := Step{What: "database " + name.Name, Made: errors.Is(err, os.ErrNotExist)}
+	_, closeTable, err := openTable(ctx, name, options)
+	if err != nil {
+		return step, err
+	}
+	return step, closeTable()
+}
+
+func makeQueue(context.Context, Queue) (Step, error) {
+	return Step{}, nil // embedded: it is in the table
+}
+
+func makeSeal(_ context.Context, name Seal) (Step, error) {
+	if name.Kind != File {
+		return Step{}, fmt.Errorf("ENLACE_SEAL: %s is not known", name.Kind)
+	}
+	_, err := os.Stat(name.Name)
+	step := Step{What: "sealing key " + name.Name, Made: errors.Is(err, os.ErrNotExist)}
+	_, err = seal.OpenFile(name.Name)
+	return step, err
+}
