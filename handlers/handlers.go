@@ -43,6 +43,7 @@ func Register(api huma.API, config Config) {
 	h.registerEvents(api)
 	h.registerMessages(api)
 	h.registerKeys(api)
+	h.registerWorkers(api)
 	h.registerHealth(api)
 	describe(api.OpenAPI().Components.Schemas)
 }
