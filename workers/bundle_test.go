@@ -115,7 +115,7 @@ func (b *bundle) worker() *worker {
 	return b.workerWith(strategies.Registry{enlace.WhatsAppWeb: b.phone})
 }
 
-func (b *bundle) workerWith(registry strategies.Registry) *worker {
+func (b *bundle) workerWith(registry strategies.Registry, settings ...func(*workers.Config)) *worker {
 	b.Helper()
 	c := &cable{Table: b.table}
 	s, err := store.Open(b.Context(), c, store.Options{Keys: b.keys})
@@ -125,6 +125,9 @@ func (b *bundle) workerWith(registry strategies.Registry) *worker {
 	ctx, cancel := context.WithCancel(b.Context())
 	w := &worker{cable: c, stop: cancel, done: make(chan error, 1)}
 	config := workers.Config{Store: s, Queue: noJobs{}, Strategies: registry, Lease: lease, Log: slog.New(slog.NewTextHandler(io.Discard, nil))}
+	for _, set := range settings {
+		set(&config)
+	}
 	go func() { w.done <- workers.New(config).Run(ctx) }()
 	b.Cleanup(func() { w.leave(b.T) })
 	return w

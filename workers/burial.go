@@ -33,20 +33,29 @@ func (l *life) watchOthers(ctx context.Context) {
 		if err != nil || !l.lease.holds() || answered.Sub(asked) > l.lease.part(maxGapPart) || asked.Sub(last) > l.lease.part(maxGapPart) {
 			clear(seen)
 		}
+		if err == nil {
+			l.crew.see(workers, l.heart.ID(), answered)
+		}
 		if err != nil && ctx.Err() == nil {
 			l.log.Warn("the other workers cannot be seen", "error", err)
 		}
 		last = asked
 		l.look(ctx, seen, workers, asked, answered)
-		sleep(ctx, l.watchEvery())
+		sleep(ctx, l.watchEvery(seen, answered))
 	}
 }
 
-// watchEvery is shorter where locks tell of a death at once.
-func (l *life) watchEvery() time.Duration {
+// watchEvery is shorter where locks tell of a death at once, and while somebody
+// seems to be dead: then all who watch know of it at about the same time.
+func (l *life) watchEvery(seen map[string]sighting, now time.Time) time.Duration {
 	every := l.lease.part(watchPart)
 	if l.Locks != nil {
 		every = min(every, time.Second)
+	}
+	for _, s := range seen {
+		if now.Sub(s.since) > l.lease.length/2 {
+			return min(every, l.lease.part(closeWatchPart))
+		}
 	}
 	return every
 }
@@ -79,6 +88,7 @@ func (l *life) look(ctx context.Context, seen map[string]sighting, workers []sto
 	for id := range seen {
 		if !present[id] {
 			delete(seen, id)
+			wake(l.graveDug) // by another
 		}
 	}
 }
@@ -135,6 +145,12 @@ func (l *life) sweepGraves(ctx context.Context) {
 			g.swept = now
 			l.considerOwnedBy(ctx, id)
 		}
-		sleep(ctx, min(sweepSoon, l.lease.part(sweepPart)))
+		timer := time.NewTimer(min(sweepSoon, l.lease.part(sweepPart)))
+		select {
+		case <-ctx.Done():
+		case <-timer.C:
+		case <-l.graveDug:
+		}
+		timer.Stop()
 	}
 }

@@ -61,7 +61,7 @@ func (s *supervisor) listen() {
 			}
 			return
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), unlinkTime)
+		ctx, cancel := context.WithTimeout(s.life.patience, unlinkTime)
 		err := contained(s.log, func() error { return s.hear(ctx) })
 		cancel()
 		if err != nil && !errors.Is(err, store.ErrNotOwner) {

@@ -9,11 +9,12 @@ import (
 
 // The parts of a lease. All times follow from its length.
 const (
-	heartbeatPart = 0.25 // between heartbeats
-	watchPart     = 0.2  // between reads of the others' heartbeats
-	maxGapPart    = 0.3  // between two such reads that count as one watch
-	freshPart     = 0.75 // after which nothing may begin
-	closePart     = 0.6  // after which sessions are closed
+	heartbeatPart  = 0.25 // between heartbeats
+	watchPart      = 0.2  // between reads of the others' heartbeats
+	closeWatchPart = 0.05 // the same, while one of them stands still
+	maxGapPart     = 0.3  // between two such reads that count as one watch
+	freshPart      = 0.75 // after which nothing may begin
+	closePart      = 0.6  // after which sessions are closed
 )
 
 // errStale says that the worker's last heartbeat is too old for it to act: it may

@@ -20,6 +20,9 @@ type supervisor struct {
 	owner *store.Owner
 	log   *slog.Logger
 	retry retries
+	// giveUp has the channel closed and handed over.
+	giveUp context.CancelFunc
+	paced  bool // the first session of a channel that is linked waits for its turn
 
 	inbox inbox
 	poked chan struct{} // there is something to attend to
@@ -51,8 +54,9 @@ func newSupervisor(l *life, owner *store.Owner) *supervisor {
 // under the former owner may have been on its way.
 const lateLook = time.Minute
 
-// run supervises until the channel is released, wiped or lost, or ctx ends.
-func (s *supervisor) run(ctx context.Context) {
+// run supervises until the channel is released, wiped or lost, or ctx ends. It
+// reports whether it is certain that the worker owns the channel no more.
+func (s *supervisor) run(ctx context.Context) (gone bool) {
 	late := time.AfterFunc(lateLook, s.look)
 	defer late.Stop()
 	err := s.supervise(ctx)
@@ -60,11 +64,14 @@ func (s *supervisor) run(ctx context.Context) {
 	switch {
 	case errors.Is(err, store.ErrNotOwner):
 		s.log.Info("channel is another worker's now")
+		return true
 	case err != nil && ctx.Err() == nil:
 		s.log.Error("channel dropped", "error", err)
+		return false
 	case ctx.Err() != nil && !s.life.buried.Load():
-		s.handOver(ctx)
+		return s.handOver(ctx)
 	}
+	return true
 }
 
 // supervise returns nil when the channel is released or wiped or ctx ended, and
@@ -113,6 +120,10 @@ func (s *supervisor) awaitTurn(ctx context.Context) (turn bool, err error) {
 	} else if until != nil {
 		return false, s.owner.Retry(ctx)
 	}
+	if !s.paced && s.owner.Linked() {
+		s.retry.next = s.life.pace.turn(time.Now())
+	}
+	s.paced = true
 	if wait := time.Until(s.retry.next); wait > 0 {
 		s.pause(ctx, wait)
 		return false, nil
@@ -249,8 +260,8 @@ func (s *supervisor) release(ctx context.Context) (done bool, err error) {
 // handOverTime bounds the release of a channel by a leaving worker.
 const handOverTime = 10 * time.Second
 
-// handOver releases a channel that goes on elsewhere.
-func (s *supervisor) handOver(ctx context.Context) {
+// handOver releases a channel that goes on elsewhere, and reports whether it did.
+func (s *supervisor) handOver(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), handOverTime)
 	defer cancel()
 	err := contained(s.log, func() error {
@@ -260,8 +271,10 @@ func (s *supervisor) handOver(ctx context.Context) {
 		return s.owner.Release(ctx, false)
 	})
 	if err != nil && !errors.Is(err, store.ErrNotOwner) {
-		s.log.Warn("channel was not handed over; it is taken over when this worker is buried", "error", err)
+		s.log.Warn("channel was not handed over", "error", err)
+		return false
 	}
+	return true
 }
 
 // observer records what a session tells.

@@ -19,6 +19,7 @@ const (
 	DefaultLease                = 20 * time.Second
 	DefaultReconnectDelay       = 2 * time.Second
 	DefaultMaxReconnectAttempts = 10
+	DefaultRebalanceEvery       = 5 * time.Second
 )
 
 // Config is what a worker needs.
@@ -43,7 +44,12 @@ type Config struct {
 	// table lets several such writes pass at once, so that they need not wait for
 	// the disk one after the other.
 	ClaimsAtOnce int
-	Log          *slog.Logger
+	// MaxChannels is how many channels the worker owns at most; 0 is no limit.
+	MaxChannels int
+	// RebalanceEvery is the mean time between two live channels that a worker with
+	// far more than its share gives away; 0 is never.
+	RebalanceEvery time.Duration
+	Log            *slog.Logger
 }
 
 // Worker owns channels. See Run.
@@ -71,8 +77,10 @@ func New(config Config) *Worker {
 	return &Worker{config: config}
 }
 
-// leaveTime is how long a worker that is asked to stop takes at most.
-const leaveTime = 25 * time.Second
+const (
+	leaveTime    = 20 * time.Second // to close sessions and release channels; a few seconds more for the rest
+	patienceTime = 3 * time.Second  // how long a worker that is told to leave still waits for WhatsApp
+)
 
 // Run owns channels until ctx ends; then it closes its sessions, releases the
 // channels and returns nil, within 25 seconds. A worker that was taken for dead
@@ -109,11 +117,25 @@ type life struct {
 	// on the heartbeat's item, and the heartbeat must not be the one that loses.
 	turn sync.RWMutex
 
+	// patience ends soon after the worker was told to leave: nothing waits for
+	// WhatsApp after that.
+	patience context.Context
+
 	buried     atomic.Bool
 	candidates *candidates
-	mu         sync.Mutex
-	channels   map[string]*supervisor // by channel id
-	running    sync.WaitGroup         // the supervisors
+	crew       crew
+	pace       pace
+	graveDug   chan struct{} // another worker has buried one
+	admitting  chan struct{} // has room for the candidate whose turn it is
+	// lookedAround is when the candidate whose turn it was last asked for the others.
+	lookedAround time.Time
+	claiming     atomic.Int64 // claims under way
+	wasFull      atomic.Bool
+	mu           sync.Mutex
+	channels     map[string]*supervisor // by channel id
+	doubts       map[string]time.Time   // channels that may be owned without a supervisor, and since when
+	given        map[string]time.Time   // channels that were given to others, and when
+	running      sync.WaitGroup         // the supervisors
 }
 
 func newLife(config Config) *life {
@@ -123,8 +145,9 @@ func newLife(config Config) *life {
 		log:        config.Log.With("worker", heart.ID()),
 		moved:      config.Store.NewMoved(heart.ID()),
 		candidates: newCandidates(),
-		channels:   map[string]*supervisor{},
-		unlock:     func() {},
+		graveDug:   make(chan struct{}, 1), admitting: make(chan struct{}, 1),
+		channels: map[string]*supervisor{}, doubts: map[string]time.Time{}, given: map[string]time.Time{},
+		unlock: func() {},
 	}
 }
 
@@ -166,6 +189,10 @@ func (l *life) run(ctx context.Context) error {
 	owning, stopOwning := context.WithCancel(ctx) // ends sessions and claims
 	defer stopOwning()
 	context.AfterFunc(alive, stopOwning)
+	patience, lose := context.WithCancel(context.WithoutCancel(ctx))
+	defer lose()
+	context.AfterFunc(owning, func() { time.AfterFunc(patienceTime, lose) })
+	l.patience = patience
 
 	var upkeep, work sync.WaitGroup
 	upkeep.Go(func() { l.lease.watch(alive) })
@@ -176,12 +203,13 @@ func (l *life) run(ctx context.Context) error {
 		}
 	})
 	upkeep.Go(func() { l.keep(alive, l.flushMoved) })
-	for _, loop := range []func(context.Context){l.claims, l.scanUnowned, l.watchOthers, l.sweepGraves, l.receiveJobs, l.readOutbox, l.expireMessages, l.tend} {
+	for _, loop := range []func(context.Context){l.claims, l.scanUnowned, l.watchOthers, l.sweepGraves, l.receiveJobs, l.readOutbox, l.expireMessages, l.tend, l.rebalance, l.settleDoubts} {
 		work.Go(func() { l.keep(owning, loop) })
 	}
 	<-owning.Done()
+	late := time.After(leaveTime)
 	work.Wait()
-	l.leave()
+	l.leave(alive, late)
 	die()
 	upkeep.Wait()
 	if l.buried.Load() {
@@ -191,18 +219,19 @@ func (l *life) run(ctx context.Context) error {
 }
 
 // leave waits until every supervisor has released its channel, or has dropped it
-// because the worker is buried.
-func (l *life) leave() {
+// because the worker is buried, but not for longer than late.
+func (l *life) leave(alive context.Context, late <-chan time.Time) {
 	released := make(chan struct{})
 	go func() { l.running.Wait(); close(released) }()
 	l.turn.Lock()
 	l.heart.Drain()
 	l.turn.Unlock()
-	timer := time.NewTimer(leaveTime)
-	defer timer.Stop()
+	if err := l.beat(alive); err != nil && !errors.Is(err, store.ErrBuried) {
+		l.log.Warn("the others do not know that this worker leaves", "error", err)
+	}
 	select {
 	case <-released:
-	case <-timer.C:
+	case <-late:
 		l.log.Error("channels were not released in time; they are taken over when this worker is buried")
 	}
 }
@@ -211,7 +240,7 @@ func (l *life) leave() {
 // worker that could not release all its channels is better buried.
 func (l *life) farewell(ctx context.Context) error {
 	l.mu.Lock()
-	left := len(l.channels)
+	left := len(l.channels) + len(l.doubts)
 	l.mu.Unlock()
 	if left > 0 {
 		return fmt.Errorf("%d channels were not released", left)
@@ -257,6 +286,7 @@ func (l *life) beat(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, l.lease.part(heartbeatPart))
 	defer cancel()
 	sent := time.Now()
+	l.heart.Carry(l.owned(), l.MaxChannels)
 	if err := contained(l.log, func() error { return l.heart.Beat(ctx) }); err != nil {
 		return err
 	}
