@@ -218,7 +218,7 @@ func TestCrowd_OneLeaves(t *testing.T) {
 // else is moved.
 func TestCrowd_RollingRestart(t *testing.T) {
 	inCrowd(t, func(c *crowd) {
-		rebalances := func(config *workers.Config) { config.RebalanceEvery = workers.DefaultRebalanceEvery }
+		rebalances := func(config *workers.Config) { config.RebalanceEvery = 5 * time.Second }
 		all := []*member{c.join(rebalances), c.join(rebalances), c.join(rebalances)}
 		c.connectMany(60)
 		got, _ := c.untilActive(10*time.Second, all...)
@@ -239,7 +239,7 @@ func TestCrowd_RollingRestart(t *testing.T) {
 
 func TestCrowd_RebalancingConvergesAndRests(t *testing.T) {
 	inCrowd(t, func(c *crowd) {
-		rebalances := func(config *workers.Config) { config.RebalanceEvery = workers.DefaultRebalanceEvery }
+		rebalances := func(config *workers.Config) { config.RebalanceEvery = 5 * time.Second }
 		all := []*member{c.join(rebalances), c.join(rebalances)}
 		c.connectMany(60)
 		c.untilActive(10*time.Second, all...)

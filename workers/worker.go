@@ -19,7 +19,6 @@ const (
 	DefaultLease                = 20 * time.Second
 	DefaultReconnectDelay       = 2 * time.Second
 	DefaultMaxReconnectAttempts = 10
-	DefaultRebalanceEvery       = 5 * time.Second
 )
 
 // Config is what a worker needs.

@@ -22,6 +22,8 @@ type workerFlags struct {
 	ReconnectDelay       time.Duration `help:"The base of the growing delay between the sessions of a channel." default:"2s"`
 	MaxReconnectAttempts int           `help:"How often a channel that WhatsApp refuses is tried before it is an error." default:"10"`
 	SendRate             float64       `help:"How many messages a second a channel sends at most, in uneven steps; 0 is as fast as WhatsApp takes them." default:"0"`
+	MaxChannels          int           `help:"How many channels the worker owns at most; 0 is as many as there are." default:"0"`
+	RebalanceEvery       time.Duration `help:"How often a worker with far more channels than its share gives a live one away; 0 is never." default:"5s"`
 	SignalCache          byteSize      `help:"Memory for the encryption state of all channels." default:"256MiB"`
 }
 
@@ -38,6 +40,10 @@ func (f *workerFlags) check() error {
 		return fmt.Errorf("--max-reconnect-attempts: at least 1, got %d", f.MaxReconnectAttempts)
 	case f.SendRate < 0:
 		return fmt.Errorf("--send-rate: not below 0, got %v", f.SendRate)
+	case f.MaxChannels < 0:
+		return fmt.Errorf("--max-channels: not below 0, got %d", f.MaxChannels)
+	case f.RebalanceEvery < 0:
+		return fmt.Errorf("--rebalance-every: not below 0, got %v", f.RebalanceEvery)
 	}
 	return nil
 }
@@ -106,7 +112,7 @@ func newWorker(i *installation, flags workerFlags, endpoint socket.Endpoint, log
 	config := workers.Config{
 		Store: i.Store, Queue: i.Queue, Strategies: newStrategies(flags, endpoint, log),
 		Lease: flags.Lease, ReconnectDelay: flags.ReconnectDelay, MaxReconnectAttempts: flags.MaxReconnectAttempts,
-		SendRate: flags.SendRate, Log: log,
+		SendRate: flags.SendRate, MaxChannels: flags.MaxChannels, RebalanceEvery: flags.RebalanceEvery, Log: log,
 	}
 	if i.names.Store.Kind == places.SQLite {
 		locks, err := workers.NewLocks(filepath.Join(i.dir, workersDir))
