@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"path/filepath"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/enlacehq/enlace"
 	"github.com/enlacehq/enlace/store"
-	"github.com/enlacehq/enlace/store/sqlite"
 )
 
 func TestConnect_HundredCallersGetOneChannelAndOneQRStream(t *testing.T) {
@@ -97,32 +95,6 @@ func TestConnect_LostJobStrandsNothing(t *testing.T) {
 		return err
 	})
 	s.untilQR(lost)
-}
-
-// onStore opens the installation's folder as one more process does.
-func (i *installation) onStore(do func(context.Context, *store.Store) error) {
-	i.Helper()
-	i.onTable(func(ctx context.Context, table store.Table) error {
-		st, err := store.Open(ctx, table, store.Options{})
-		if err != nil {
-			return err
-		}
-		return do(ctx, st)
-	})
-}
-
-func (i *installation) onTable(do func(context.Context, store.Table) error) {
-	i.Helper()
-	db, err := sqlite.Open(i.Context(), filepath.Join(i.data, "enlace.db"), sqlite.Options{})
-	if err != nil {
-		i.Fatal(err)
-	}
-	if err := do(i.Context(), store.Retrying(db)); err != nil {
-		i.Fatal(err)
-	}
-	if err := db.Close(); err != nil {
-		i.Fatal(err)
-	}
 }
 
 // The process is killed at any moment after a caller began to ask. What is there

@@ -19,8 +19,10 @@ import (
 // installation is a data folder with the settings of the processes that serve it.
 type installation struct {
 	testing.TB
-	data string
-	env  []string
+	shape   shape
+	data    string
+	env     []string
+	isSetUp bool // by enlace setup
 }
 
 // install makes the data folder of an installation whose WhatsApp is w. It comes
@@ -29,19 +31,42 @@ type installation struct {
 func install(t testing.TB, w *whatsApp, settings ...string) *installation {
 	t.Helper()
 	env := append(w.env(), "ENLACE_RECONNECT_DELAY=100ms", "ENLACE_LOG_LEVEL=debug")
-	return &installation{TB: t, data: filepath.Join(tempDir(t), "data"), env: append(env, settings...)}
+	i := &installation{TB: t, shape: shapeOf(t), data: filepath.Join(tempDir(t), "data")}
+	i.env = append(append(env, "ENLACE_DATA="+i.data), settings...)
+	return i
 }
 
-// server is a process that serves an installation.
+// server serves an installation.
 type server struct {
-	*process
-	url string
-	key string // the admin's
+	*process            // the one that has the API
+	workers  []*process // those that own the channels, if that one does not
+	url      string
+	key      string // the admin's
 }
 
-// serve starts enlace serve and returns when it listens.
+// kill ends all processes as a crash of the machine does.
+func (s *server) kill() {
+	s.process.kill()
+	for _, worker := range s.workers {
+		worker.kill()
+	}
+}
+
+// stop asks all processes to end, which they must do well and in time.
+func (s *server) stop() {
+	s.Helper()
+	s.process.stop()
+	for _, worker := range s.workers {
+		worker.stop()
+	}
+}
+
+// serve starts what serves the installation and returns when it listens.
 func (i *installation) serve() *server {
 	i.Helper()
+	if i.shape != together {
+		return i.serveApart()
+	}
 	s := &server{process: i.start()}
 	s.url = s.after("enlace listens on ")
 	s.key = i.adminKey()
@@ -50,7 +75,7 @@ func (i *installation) serve() *server {
 
 func (i *installation) start() *process {
 	i.Helper()
-	return start(i.TB, "serve", i.env, enlaceBin, "serve", "--addr", "127.0.0.1:0", "--data", i.data)
+	return i.run("serve", "serve", "--addr", "127.0.0.1:0")
 }
 
 func (i *installation) adminKey() string {
@@ -60,9 +85,13 @@ func (i *installation) adminKey() string {
 		i.Fatal(err)
 	}
 	key := strings.TrimSpace(string(content))
+	rememberKey(key)
+	return key
+}
+
+func rememberKey(key string) {
 	secrets.add("the admin key", key)
 	secrets.add("the secret of the admin key", key[strings.LastIndex(key, "_")+1:])
-	return key
 }
 
 // answer is what the API answered.

@@ -1,0 +1,123 @@
+package e2e
+
+import (
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/enlacehq/enlace/internal/places"
+	"github.com/enlacehq/enlace/store"
+	"github.com/enlacehq/enlace/store/sqlite"
+)
+
+// shape is how an installation is run.
+type shape string
+
+const (
+	together shape = "together" // enlace serve on a data folder
+	apart    shape = "apart"    // enlace api and two of enlace worker on a data folder
+)
+
+var shapeFlag = flag.String("shape", string(together), "how installations are run: together, or apart")
+
+// apartTests are run with API and workers apart in every run of all tests; with
+// -shape any test is that uses nothing of a data folder.
+var apartTests = map[string]func(*testing.T){
+	"Story_QR":             TestStory_QR,
+	"Story_PairingCode":    TestStory_PairingCode,
+	"Story_Passkey":        TestStory_Passkey,
+	"Story_TextsBothWays":  TestStory_TextsBothWays,
+	"Connect_LostJob":      TestConnect_LostJobStrandsNothing,
+	"Connect_KilledAsked":  TestConnect_KilledWhileAsked,
+	"Messages_Group":       TestMessages_Group,
+	"Messages_ReadMarks":   TestMessages_ReadMarksAndTyping,
+	"Crash_TrafficBothWay": TestCrash_TrafficBothWays,
+	"Delete":               TestDelete_UnlinksAndForgets,
+	"Logout":               TestLogout_UnlinksTheDevice,
+}
+
+func TestApart(t *testing.T) {
+	t.Parallel()
+	for name, test := range apartTests {
+		t.Run(name, test)
+	}
+}
+
+// shapeOf is the shape of the installations of a test.
+func shapeOf(t testing.TB) shape {
+	if strings.HasPrefix(t.Name(), "TestApart/") {
+		return apart
+	}
+	return shape(*shapeFlag)
+}
+
+// workersApart is how many workers run beside an API.
+const workersApart = 2
+
+// setUp runs enlace setup and keeps the key that it prints where serve would.
+func (i *installation) setUp() {
+	i.Helper()
+	p := i.run("setup", "setup")
+	if code := p.exit(soon); code != 0 {
+		i.Fatalf("enlace setup: want exit code 0, got %d: %s", code, p.log)
+	}
+	if err := os.MkdirAll(i.data, 0o700); err != nil {
+		i.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(i.data, "admin.key"), []byte(p.out.String()), 0o600); err != nil {
+		i.Fatal(err)
+	}
+}
+
+// serveApart starts an API and its workers.
+func (i *installation) serveApart() *server {
+	i.Helper()
+	if !i.isSetUp {
+		i.setUp()
+		i.isSetUp = true
+	}
+	s := &server{process: i.run("api", "api", "--addr", "127.0.0.1:0"), key: i.adminKey()}
+	for range workersApart {
+		s.workers = append(s.workers, i.run("worker", "worker"))
+	}
+	s.url = s.after("enlace listens on ")
+	return s
+}
+
+// run starts a command on the installation.
+func (i *installation) run(name string, args ...string) *process {
+	i.Helper()
+	return start(i.TB, name, i.env, enlaceBin, args...)
+}
+
+// table is where the installation's table lies.
+func (i *installation) table() places.Store {
+	return places.Store{Kind: places.SQLite, Name: filepath.Join(i.data, "enlace.db")}
+}
+
+// onStore opens the installation's table as one more process does.
+func (i *installation) onStore(do func(context.Context, *store.Store) error) {
+	i.Helper()
+	opened, err := places.OpenStore(i.Context(), i.table(), places.Options{
+		OpenSQLite: func(ctx context.Context, path string) (places.Table, error) {
+			return sqlite.Open(ctx, path, sqlite.Options{})
+		},
+	})
+	if err != nil {
+		i.Fatal(err)
+	}
+	if err := do(i.Context(), opened.Store); err != nil {
+		i.Fatal(err)
+	}
+	if err := opened.Close(); err != nil {
+		i.Fatal(err)
+	}
+}
+
+func (i *installation) onTable(do func(context.Context, store.Table) error) {
+	i.Helper()
+	i.onStore(func(ctx context.Context, st *store.Store) error { return do(ctx, st.Table()) })
+}
