@@ -20,7 +20,10 @@ const sealedFormat = 1
 // seals is bound to the place (PK, SK) where the value lies, so that a value
 // copied to another item does not open there. It never prints its key.
 // All methods may be called by many goroutines at once.
-type DataKey struct{ aead cipher.AEAD }
+type DataKey struct {
+	aead cipher.AEAD
+	raw  [KeyBytes]byte // to be wrapped anew
+}
 
 // NewDataKey returns the data key of raw, which must be KeyBytes long. Key
 // holders call it; nobody else sees raw keys.
@@ -36,7 +39,15 @@ func NewDataKey(raw []byte) (*DataKey, error) {
 	if err != nil {
 		return nil, fmt.Errorf("data key: %w", err)
 	}
-	return &DataKey{aead}, nil
+	return &DataKey{aead: aead, raw: [KeyBytes]byte(raw)}, nil
+}
+
+// WrapBy calls wrap with a copy of the raw key, which is cleared afterwards. It is
+// for key holders, which alone may see it.
+func (k *DataKey) WrapBy(wrap func(raw []byte) ([]byte, error)) ([]byte, error) {
+	raw := k.raw
+	defer clear(raw[:])
+	return wrap(raw[:])
 }
 
 // newRawKey returns KeyBytes random bytes.

@@ -67,16 +67,28 @@ func OpenFile(path string) (KeyHolder, error) {
 func ReadFile(path string) (KeyHolder, error) { return readKeyFile(path) }
 
 // GenerateDataKey makes a data key, wrapped for scope by the newest key.
-func (h *fileHolder) GenerateDataKey(_ context.Context, scope string) (*DataKey, []byte, error) {
+func (h *fileHolder) GenerateDataKey(ctx context.Context, scope string) (*DataKey, []byte, error) {
 	raw := newRawKey()
+	defer clear(raw)
 	key, err := NewDataKey(raw)
 	if err != nil {
 		return nil, nil, err
 	}
-	wrapped := append([]byte{wrappedFormat}, h.newest[:]...)
-	wrapped = append(wrapped, h.keys[h.newest].Seal(raw, wrapPlace, scope)...)
-	clear(raw)
-	return key, wrapped, nil
+	wrapped, err := h.WrapDataKey(ctx, scope, key)
+	return key, wrapped, err
+}
+
+// WrapDataKey is KeyHolder's.
+func (h *fileHolder) WrapDataKey(_ context.Context, scope string, key *DataKey) ([]byte, error) {
+	return key.WrapBy(func(raw []byte) ([]byte, error) {
+		wrapped := append([]byte{wrappedFormat}, h.newest[:]...)
+		return append(wrapped, h.keys[h.newest].Seal(raw, wrapPlace, scope)...), nil
+	})
+}
+
+// Newest is KeyHolder's.
+func (h *fileHolder) Newest(wrapped []byte) bool {
+	return bytes.HasPrefix(wrapped, append([]byte{wrappedFormat}, h.newest[:]...))
 }
 
 // OpenDataKey unwraps a data key of scope.

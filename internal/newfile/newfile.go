@@ -30,11 +30,11 @@ func Create(path string, content []byte) error {
 	if err := os.Link(temp.Name(), path); err != nil { // unlike a rename it replaces nothing
 		return err
 	}
-	return syncDir(filepath.Dir(path))
+	return SyncDir(filepath.Dir(path))
 }
 
-// syncDir makes a new name in dir durable.
-func syncDir(dir string) error {
+// SyncDir makes new names in dir durable.
+func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil
 	}
