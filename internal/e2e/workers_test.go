@@ -70,13 +70,13 @@ func TestWorkers_KilledOneIsTakenOverAtOnce(t *testing.T) {
 	w.wantsNoOverlap()
 }
 
-// worker returns the id of the worker in the server's process, its newest.
-func (s *server) worker() string {
-	s.Helper()
+// worker returns the id of the worker in the process, its newest.
+func (p *process) worker() string {
+	p.Helper()
 	const mark = `msg="worker begins" worker=`
 	var id string
-	eventually(s, "a worker in the log", soon, func() bool {
-		log := s.log.String()
+	eventually(p, "a worker in the log", soon, func() bool {
+		log := p.log.String()
 		if i := strings.LastIndex(log, mark); i >= 0 {
 			id, _, _ = strings.Cut(log[i+len(mark):], "\n")
 		}
@@ -97,7 +97,7 @@ func TestWorkers_StoppedPastItsLease(t *testing.T) {
 	two := i.serve()
 	beforeStop := len(two.events(c))
 
-	i.stopOutside(one)
+	i.stopOutside(one.process)
 	c = two.untilWithin(2*soon, c, "active under the other worker", func(c enlace.Channel) bool {
 		return c.Status == enlace.Active && c.Owner == two.worker()
 	})
@@ -138,14 +138,14 @@ func TestWorkers_StoppedPastItsLease(t *testing.T) {
 
 // stopOutside stops the server's process while it is in no transaction: in one it
 // would hold up everybody who writes to the folder, which is another test.
-func (i *installation) stopOutside(s *server) {
+func (i *installation) stopOutside(p *process) {
 	i.Helper()
 	for range 20 {
-		s.signal(syscall.SIGSTOP)
+		p.signal(syscall.SIGSTOP)
 		if i.writable() {
 			return
 		}
-		s.signal(syscall.SIGCONT)
+		p.signal(syscall.SIGCONT)
 		time.Sleep(20 * time.Millisecond)
 	}
 	i.Fatal("want the process stopped outside a transaction")

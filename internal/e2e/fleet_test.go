@@ -1,0 +1,271 @@
+package e2e
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/enlacehq/enlace"
+)
+
+var (
+	fleetChannels = flag.Int("fleet-channels", 9, "channels in the tests of several workers")
+	fleetPause    = flag.Duration("fleet-pause", 400*time.Millisecond, "the mean pause between two messages of a channel, each way, in the tests of several workers")
+	fleetRest     = flag.Duration("fleet-rest", time.Second, "for how long messages flow undisturbed between two disturbances")
+	takeoverSlack = flag.Duration("takeover-slack", 20*time.Second, "how long a takeover may take besides the wait for the lease")
+	handoverTime  = flag.Duration("handover-time", 20*time.Second, "how long the channels of a worker that leaves may take to go on elsewhere")
+)
+
+// fleet is an installation with one API and three workers, each a process, among
+// whose channels and their friends messages flow both ways.
+type fleet struct {
+	*field
+	workers []*process
+	all     []enlace.Channel
+	friends []string // of each channel
+	lease   time.Duration
+
+	stop    chan struct{}
+	traffic sync.WaitGroup
+	in, out [][]string // what was written to each channel, and posted to it
+}
+
+const fleetWorkers = 3
+
+func newFleet(t *testing.T, lease time.Duration) *fleet {
+	t.Helper()
+	secrets.add("the text of a message", "a secret text")
+	w := startWhatsApp(t)
+	i := install(t, w, "ENLACE_LEASE="+lease.String(), "ENLACE_LOG_LEVEL=info")
+	api := i.serveApart()
+	for len(api.workers) < fleetWorkers {
+		api.workers = append(api.workers, i.run("worker", "worker"))
+	}
+	f := &fleet{field: &field{installation: i, w: w, s: api}, workers: api.workers, lease: lease, stop: make(chan struct{})}
+	for _, p := range f.workers {
+		p.worker() // it has begun
+	}
+	f.link()
+	return f
+}
+
+// link connects and links all channels, some at a time.
+func (f *fleet) link() {
+	f.Helper()
+	f.all = make([]enlace.Channel, *fleetChannels)
+	next := make(chan int)
+	var linking sync.WaitGroup
+	for range min(6, len(f.all)) {
+		linking.Go(func() {
+			for n := range next {
+				f.all[n] = f.now().active(f.w, fmt.Sprint("c", n))
+			}
+		})
+	}
+	for n := range f.all {
+		next <- n
+		f.friends = append(f.friends, newNumber())
+	}
+	close(next)
+	linking.Wait()
+	if f.Failed() {
+		f.FailNow()
+	}
+}
+
+// begin has messages flow until end.
+func (f *fleet) begin() {
+	f.in, f.out = make([][]string, len(f.all)), make([][]string, len(f.all))
+	for n := range f.all {
+		f.traffic.Go(func() {
+			f.flow(func(k int) {
+				text := fmt.Sprintf("a secret text, in %d", k)
+				f.w.writes(f.friends[n], f.all[n].PhoneNumber, text)
+				f.in[n] = append(f.in[n], text)
+			})
+		})
+		f.traffic.Go(func() {
+			f.flow(func(k int) {
+				text := fmt.Sprintf("a secret text, out %d", k)
+				f.post(n, text)
+				f.out[n] = append(f.out[n], text)
+			})
+		})
+	}
+}
+
+func (f *fleet) flow(step func(k int)) {
+	for k := 0; ; k++ {
+		step(k)
+		select {
+		case <-f.stop:
+			return
+		case <-time.After(*fleetPause/2 + rand.N(*fleetPause)):
+		}
+	}
+}
+
+// post posts a text, which must be taken at once whatever happens to the workers.
+func (f *fleet) post(n int, text string) {
+	body, err := json.Marshal(enlace.Outgoing{To: "+" + f.friends[n], Type: enlace.TypeText, Text: &enlace.Text{Body: text}})
+	if err != nil {
+		f.Error(err)
+		return
+	}
+	a, err := f.now().request(f.Context(), http.MethodPost, path(f.all[n])+"/messages", string(body))
+	if err != nil || a.status != http.StatusAccepted {
+		f.Errorf("a message was not taken: %v %d %s", err, a.status, a.body)
+	}
+}
+
+// end ends the flow, and wants everything to have arrived, once and in order.
+func (f *fleet) end() {
+	f.Helper()
+	close(f.stop)
+	f.traffic.Wait()
+	messages := 0
+	for n, c := range f.all {
+		same(f, "at the phone", f.out[n], func() []string {
+			var texts []string
+			for _, m := range f.w.received(f.friends[n]) {
+				texts = append(texts, m.Text)
+			}
+			return texts
+		})
+		same(f, "in the log", f.in[n], func() []string { return f.texts(c)[f.friends[n]] })
+		f.now().untilActive(c)
+		for _, e := range f.allEvents(c) {
+			if e.Event == enlace.EventMessageUnavailable {
+				f.Errorf("channel %s could not read a message: %s", c.Name, e.Data)
+			}
+		}
+		messages += len(f.in[n]) + len(f.out[n])
+	}
+	s := f.w.stats()
+	f.Logf("%d channels, %d messages; at WhatsApp: %+v", len(f.all), messages, s)
+	if s.Overlaps != 0 || s.QRs != len(f.all) {
+		f.Errorf("at WhatsApp %+v, want no overlaps and one series of QR codes for each of %d channels", s, len(f.all))
+	}
+}
+
+// ownedBy returns the channels that a worker owns.
+func (f *fleet) ownedBy(worker string) (owned []enlace.Channel) {
+	f.Helper()
+	for _, c := range f.all {
+		if c = f.now().channel(c); c.Owner == worker {
+			owned = append(owned, c)
+		}
+	}
+	return owned
+}
+
+// untilElsewhere waits until the channels are active and not under worker, and
+// returns how long the last one took.
+func (f *fleet) untilElsewhere(within time.Duration, worker string, channels []enlace.Channel) time.Duration {
+	f.Helper()
+	begin := time.Now()
+	for _, c := range channels {
+		f.now().untilWithin(max(within-time.Since(begin), time.Millisecond), c, "active under another worker", func(c enlace.Channel) bool {
+			return c.Status == enlace.Active && c.Owner != worker
+		})
+	}
+	return time.Since(begin)
+}
+
+// spread tells how many channels each worker owns.
+func (f *fleet) spread() []int {
+	f.Helper()
+	var spread []int
+	for _, p := range f.workers {
+		spread = append(spread, len(f.ownedBy(p.worker())))
+	}
+	return spread
+}
+
+// Three workers under traffic: one is killed, one is told to leave, then all are
+// restarted one after the other. Each time all channels go on elsewhere: no QR
+// code, no message lost or doubled, none refused, no two sessions at once.
+func TestFleet_WorkersComeAndGo(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 10*time.Second)
+	t.Logf("linked; channels by worker: %v", f.spread())
+	f.begin()
+	time.Sleep(*fleetRest)
+
+	dead := f.workers[0].worker()
+	orphans := f.ownedBy(dead)
+	f.workers[0].kill()
+	took := f.untilElsewhere(f.lease+*takeoverSlack, dead, orphans)
+	t.Logf("killed: %d channels were active elsewhere after %s", len(orphans), took.Round(time.Millisecond))
+	f.workers[0] = f.run("worker", "worker")
+	time.Sleep(*fleetRest)
+
+	for n := range f.workers {
+		leaving := f.workers[n].worker()
+		orphans := f.ownedBy(leaving)
+		f.workers[n].signal(syscall.SIGTERM)
+		took := f.untilElsewhere(*handoverTime, leaving, orphans)
+		if code := f.workers[n].exit(soon); code != 0 {
+			t.Errorf("a worker that was told to leave ended with exit code %d", code)
+		}
+		t.Logf("told to leave: %d channels were active elsewhere after %s", len(orphans), took.Round(time.Millisecond))
+		f.workers[n] = f.run("worker", "worker")
+		f.workers[n].worker()
+		time.Sleep(*fleetRest)
+	}
+	t.Logf("channels by worker: %v", f.spread())
+	f.end()
+	if s := f.w.stats(); s.Replaced != 0 {
+		t.Errorf("%d sessions were replaced by another", s.Replaced)
+	}
+}
+
+// A worker is stopped for three leases under traffic and goes on: nothing under
+// its old id takes effect after another's claim, and it sends nothing.
+func TestFleet_AZombie(t *testing.T) {
+	t.Parallel()
+	f := newFleet(t, 4*time.Second)
+	f.begin()
+	time.Sleep(*fleetRest)
+	first := f.workers[0].worker()
+	orphans := f.ownedBy(first)
+	f.stopOutside(f.workers[0])
+	stopped := time.Now()
+	took := f.untilElsewhere(f.lease+*takeoverSlack, first, orphans)
+	t.Logf("stopped: %d channels were active elsewhere after %s", len(orphans), took.Round(time.Millisecond))
+	time.Sleep(3*f.lease - time.Since(stopped))
+	f.workers[0].signal(syscall.SIGCONT)
+	eventually(t, "the stopped worker begins anew", soon, func() bool { return f.workers[0].worker() != first })
+	time.Sleep(*fleetRest)
+	f.end()
+	if s := f.w.stats(); s.Replaced > len(orphans) {
+		t.Errorf("%d sessions were replaced, want at most one of each of the %d channels of the worker that was stopped", s.Replaced, len(orphans))
+	}
+	for _, c := range f.all {
+		if epochs := f.epochs(c); !slices.IsSorted(epochs) {
+			t.Errorf("channel %s: an event of an owner after the next one's claim: %v", c.Name, epochs)
+		}
+	}
+	for _, c := range orphans {
+		taken := false
+		for _, e := range f.allEvents(c) {
+			switch {
+			case e.Event == enlace.EventTaken && !strings.Contains(string(e.Data), first):
+				taken = true
+			case e.Event == enlace.EventTaken:
+				taken = false
+			}
+		}
+		if !taken {
+			t.Errorf("channel %s: the last claim is the stopped worker's", c.Name)
+		}
+	}
+}
