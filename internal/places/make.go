@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 
+	"github.com/enlacehq/enlace/queue/sqs"
 	"github.com/enlacehq/enlace/seal"
 )
 
@@ -52,8 +53,19 @@ func makeTable(ctx context.Context, name Store, options Options) (Step, error) {
 	return step, closeTable()
 }
 
-func makeQueue(context.Context, Queue) (Step, error) {
-	return Step{}, nil // embedded: it is in the table
+func makeQueue(ctx context.Context, name Queue) (Step, error) {
+	if name.Kind == Embedded {
+		return Step{}, nil // it is in the table
+	}
+	step := Step{What: "queue " + name.Name}
+	q, err := sqs.Open(ctx, name.Name, sqs.Options{})
+	if err == nil {
+		step.Made, err = q.Create(ctx)
+	}
+	if err != nil {
+		return step, fmt.Errorf("ENLACE_QUEUE: %w", err)
+	}
+	return step, nil
 }
 
 func makeSeal(_ context.Context, name Seal) (Step, error) {

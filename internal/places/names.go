@@ -31,6 +31,12 @@ func (p place) String() string {
 // Store is where the table lies: sqlite:PATH of the database file, or dynamodb:TABLE.
 type Store place
 
+// String is the setting as it is written.
+func (q Queue) String() string { return place(q).String() }
+
+// String is the setting as it is written.
+func (s Seal) String() string { return place(s).String() }
+
 // Queue is where connect jobs go: embedded, or sqs:URL.
 type Queue place
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/enlacehq/enlace/queue"
 	"github.com/enlacehq/enlace/queue/embedded"
+	"github.com/enlacehq/enlace/queue/sqs"
 	"github.com/enlacehq/enlace/seal"
 	"github.com/enlacehq/enlace/store"
 )
@@ -21,6 +22,9 @@ import (
 type Options struct {
 	// OpenSQLite opens a database file. Without it a program knows no SQLite.
 	OpenSQLite func(ctx context.Context, path string) (Table, error)
+	// Unchecked leaves out the calls that make sure of places, where a start must
+	// be quick; what is wrong with them shows at their first use.
+	Unchecked bool
 	// Retention is how long events are kept; store.DefaultRetention when 0.
 	Retention time.Duration
 	Log       *slog.Logger // slog.Default when nil
@@ -56,7 +60,9 @@ func Open(ctx context.Context, names Names, options Options) (*Places, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.Queue = embedded.New(table, embedded.Options{})
+	if p.Queue, err = openQueue(ctx, names.Queue, table, options); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
 	return p, nil
 }
 
@@ -91,6 +97,20 @@ func openTable(ctx context.Context, name Store, options Options) (store.Table, f
 		return table, table.Close, nil
 	}
 	return nil, nil, fmt.Errorf("ENLACE_STORE: %s is not known", name.Kind)
+}
+
+func openQueue(ctx context.Context, name Queue, table store.Table, options Options) (queue.Queue, error) {
+	if name.Kind == Embedded {
+		return embedded.New(table, embedded.Options{}), nil
+	}
+	q, err := sqs.Open(ctx, name.Name, sqs.Options{})
+	if err == nil && !options.Unchecked {
+		err = q.Check(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ENLACE_QUEUE: %w", err)
+	}
+	return q, nil
 }
 
 // openSeal returns the holder of the sealing key. Where processes share no
