@@ -20,10 +20,6 @@ func ChannelTypes() []ChannelType {
 	return []ChannelType{WhatsAppWeb, WhatsAppBaileys, WhatsAppCloud}
 }
 
-// ConnectableTypes lists the types that the workers of this version connect: what
-// a process that serves the API without a worker may take.
-func ConnectableTypes() []ChannelType { return []ChannelType{WhatsAppWeb, WhatsAppBaileys} }
-
 // Status is the state of a channel that its caller polls for.
 type Status string
 

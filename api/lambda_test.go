@@ -193,7 +193,7 @@ func (b *bundle) function(r request) *answer {
 		}
 	})
 	ctx := lambdacontext.NewContext(b.Context(), &lambdacontext.LambdaContext{AwsRequestID: "invocation-1"})
-	got, err := api.NewLambda(api.Config{Store: b.store, Queue: b.jobs, Types: enlace.ConnectableTypes(), Log: quiet()})(ctx, e)
+	got, err := api.NewLambda(api.Config{Store: b.store, Queue: b.jobs, Types: []enlace.ChannelType{enlace.WhatsAppWeb}, Log: quiet()})(ctx, e)
 	if err != nil {
 		b.Fatal(err)
 	}
