@@ -205,6 +205,8 @@ type phone struct {
 	prepare, answer func(m *store.Outbound) error
 	// mark, if not nil, may fail a read mark.
 	mark func() error
+	// silent makes WhatsApp answer no read mark.
+	silent bool
 	// next, if not nil, is what the next session does; else it connects and stays.
 	next func(ctx context.Context, o strategies.Observer) strategies.End
 }
@@ -325,7 +327,13 @@ func (c *client) Send(_ context.Context, m *store.Outbound) (time.Time, error) {
 	return time.Now(), nil
 }
 
-func (c *client) MarkRead(_ context.Context, mark store.MarkRead) error {
+func (c *client) MarkRead(ctx context.Context, mark store.MarkRead) error {
+	var silent bool
+	c.phone.read(func(p *phone) { silent = p.silent })
+	if silent {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	line := "read " + mark.ID
 	if mark.Typing {
 		line += ", typing"

@@ -91,3 +91,28 @@ func TestMarkRead_IsForgottenByAChannelThatRests(t *testing.T) {
 		b.wantWire()
 	})
 }
+
+func TestMarkRead_DoesNotHoldUpAWorkerThatLeaves(t *testing.T) {
+	inBubble(t, func(b *bundle) {
+		first := b.worker()
+		c := b.live()
+		b.phone.receives("A")
+		restart(b, c.ID)
+		time.Sleep(time.Second)
+		b.phone.set(nil)
+		b.waitStatus(c.ID, 10*time.Minute, enlace.Active, "")
+		b.phone.read(func(p *phone) { p.silent = true })
+		b.mark(c.ID, "A")
+		time.Sleep(time.Second)
+		begin := time.Now()
+		first.leave(b.T)
+		if took := time.Since(begin); took < time.Second || took > 4*time.Second {
+			t.Errorf("the worker left after %s, want the three seconds that it waits for WhatsApp", took)
+		}
+		b.phone.read(func(p *phone) { p.silent = false })
+		b.worker()
+		b.waitStatus(c.ID, 10*time.Second, enlace.Active, "")
+		time.Sleep(time.Second)
+		b.wantWire("read A")
+	})
+}
