@@ -8,11 +8,14 @@ GOFUMPT       := mvdan.cc/gofumpt@v0.12.0
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 LINTER        := .cache/bin/golangci-lint-v2.15.0
 
+# The end-to-end tests that use nothing of a data folder.
+ON_ENGINES := ^Test(Story|Connect|Messages|Send|Crash|Disconnect|Logout|Delete|WhatsApp|BadInput|Documents|Example)
+
 .DEFAULT_GOAL := help
-.PHONY: help run demo build test lint bench generate need-go need-cc
+.PHONY: help run demo engines build test test-engines lint bench generate need-go need-cc
 
 help: ## List what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## Serve, and connect to WhatsApp itself
 	@exec bin/enlace serve $(ARGS)
@@ -20,12 +23,19 @@ run: build ## Serve, and connect to WhatsApp itself
 demo: build ## Serve, with a WhatsApp server of its own to try it on
 	@exec bin/enlace demo $(ARGS)
 
+engines: need-go ## Run stand-ins for AWS here (DynamoDB, SQS, KMS), and print the settings for them
+	@$(GO) build -o .cache/bin/engines ./internal/engines/run
+	@exec .cache/bin/engines
+
 build: need-go ## Build the programs into bin/
 	@$(GO) build -o bin/ ./cmd/...
 
 test: need-go need-cc ## Run all tests, with the race detector
 	$(GO) vet ./...
 	$(GO) test -race ./...
+
+test-engines: need-go ## Run all that connects and sends on those stand-ins, API and workers apart
+	$(GO) test -count=1 -timeout 30m ./internal/e2e -shape engines -run '$(ON_ENGINES)' $(ARGS)
 
 lint: need-go $(LINTER) ## Check the form: gofumpt, golangci-lint (with staticcheck), go.mod
 	@out=$$($(GO) run $(GOFUMPT) -l .) || exit 1; \

@@ -8,6 +8,7 @@ import (
 
 	"github.com/enlacehq/enlace/queue/sqs"
 	"github.com/enlacehq/enlace/seal"
+	"github.com/enlacehq/enlace/store/dynamodb"
 )
 
 // Step is what Make did about one place.
@@ -44,6 +45,9 @@ func Make(ctx context.Context, names Names, options Options) ([]Step, error) {
 }
 
 func makeTable(ctx context.Context, name Store, options Options) (Step, error) {
+	if name.Kind == DynamoDB {
+		return makeDynamoDB(ctx, name.Name)
+	}
 	_, err := os.Stat(name.Name)
 	step := Step{What: "database " + name.Name, Made: errors.Is(err, os.ErrNotExist)}
 	_, closeTable, err := openTable(ctx, name, options)
@@ -51,6 +55,19 @@ func makeTable(ctx context.Context, name Store, options Options) (Step, error) {
 		return step, err
 	}
 	return step, closeTable()
+}
+
+func makeDynamoDB(ctx context.Context, name string) (Step, error) {
+	step := Step{What: "table " + name}
+	table, err := dynamodb.Open(ctx, name, dynamodb.Options{})
+	if err == nil {
+		step.Made = table.Check(ctx) != nil
+		err = table.Create(ctx)
+	}
+	if err != nil {
+		return step, fmt.Errorf("ENLACE_STORE: %w", err)
+	}
+	return step, nil
 }
 
 func makeQueue(ctx context.Context, name Queue) (Step, error) {
@@ -68,9 +85,15 @@ func makeQueue(ctx context.Context, name Queue) (Step, error) {
 	return step, nil
 }
 
-func makeSeal(_ context.Context, name Seal) (Step, error) {
-	if name.Kind != File {
-		return Step{}, fmt.Errorf("ENLACE_SEAL: %s is not known", name.Kind)
+// makeSeal makes a key file. A key of KMS is its owner's to make; a seal that is
+// not given is not needed to make the rest.
+func makeSeal(ctx context.Context, name Seal) (Step, error) {
+	switch name.Kind {
+	case "":
+		return Step{}, nil
+	case KMS:
+		_, err := openKMS(ctx, name.Name, Options{})
+		return Step{What: "sealing key " + name.Name}, err
 	}
 	_, err := os.Stat(name.Name)
 	step := Step{What: "sealing key " + name.Name, Made: errors.Is(err, os.ErrNotExist)}

@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"time"
 
@@ -15,7 +16,9 @@ import (
 	"github.com/enlacehq/enlace/queue/embedded"
 	"github.com/enlacehq/enlace/queue/sqs"
 	"github.com/enlacehq/enlace/seal"
+	"github.com/enlacehq/enlace/seal/kms"
 	"github.com/enlacehq/enlace/store"
+	"github.com/enlacehq/enlace/store/dynamodb"
 )
 
 // Options are what opening needs besides the names.
@@ -38,8 +41,9 @@ type Table interface {
 
 // Places are the open places of an installation.
 type Places struct {
-	Store *store.Store
-	Queue queue.Queue // nil when only the store was opened
+	Store *store.Store // nil when only a queue was opened that lies elsewhere
+	Queue queue.Queue  // nil when only the store was opened
+	table store.Table
 	close func() error
 }
 
@@ -52,15 +56,15 @@ func Open(ctx context.Context, names Names, options Options) (*Places, error) {
 	if err := names.Check(); err != nil {
 		return nil, err
 	}
-	keys, err := openSeal(names)
+	keys, err := OpenSeal(ctx, names, options)
 	if err != nil {
 		return nil, err
 	}
-	p, table, err := open(ctx, names.Store, keys, options)
+	p, err := openStore(ctx, names.Store, keys, options)
 	if err != nil {
 		return nil, err
 	}
-	if p.Queue, err = openQueue(ctx, names.Queue, table, options); err != nil {
+	if p.Queue, err = openQueue(ctx, names.Queue, p.table, options); err != nil {
 		return nil, errors.Join(err, p.Close())
 	}
 	return p, nil
@@ -68,35 +72,89 @@ func Open(ctx context.Context, names Names, options Options) (*Places, error) {
 
 // OpenStore opens the table alone, for those who touch no channel.
 func OpenStore(ctx context.Context, name Store, options Options) (*Places, error) {
-	p, _, err := open(ctx, name, nil, options)
-	return p, err
+	return openStore(ctx, name, nil, options)
 }
 
-func open(ctx context.Context, name Store, keys seal.KeyHolder, options Options) (*Places, store.Table, error) {
+// OpenQueue opens the queue, and with it the table if it is there.
+func OpenQueue(ctx context.Context, names Names, options Options) (*Places, error) {
+	p := &Places{close: func() error { return nil }}
+	if names.Queue.Kind == Embedded {
+		var err error
+		if p, err = OpenStore(ctx, names.Store, options); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if p.Queue, err = openQueue(ctx, names.Queue, p.table, options); err != nil {
+		return nil, errors.Join(err, p.Close())
+	}
+	return p, nil
+}
+
+// OpenSeal returns the holder of the sealing key. Where processes share no
+// machine a key file must be there already: each would make a key of its own,
+// that opens nothing of the others.
+func OpenSeal(ctx context.Context, names Names, options Options) (seal.KeyHolder, error) {
+	switch {
+	case names.Seal.Kind == KMS:
+		return openKMS(ctx, names.Seal.Name, options)
+	case names.Store.Kind == SQLite:
+		return seal.OpenFile(names.Seal.Name)
+	}
+	keys, err := seal.ReadFile(names.Seal.Name)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w (enlace setup makes one, to be copied to all who share the table)", err)
+	}
+	return keys, err
+}
+
+func openKMS(ctx context.Context, arn string, options Options) (seal.KeyHolder, error) {
+	keys, err := kms.Open(ctx, arn)
+	if err == nil && !options.Unchecked {
+		err = keys.Check(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("ENLACE_SEAL: %w", err)
+	}
+	return keys, nil
+}
+
+func openStore(ctx context.Context, name Store, keys seal.KeyHolder, options Options) (*Places, error) {
 	table, closeTable, err := openTable(ctx, name, options)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	table = store.Retrying(table)
 	st, err := store.Open(ctx, table, store.Options{Keys: keys, Retention: options.Retention, Log: options.Log})
 	if err != nil {
-		return nil, nil, errors.Join(err, closeTable())
+		return nil, errors.Join(err, closeTable())
 	}
-	return &Places{Store: st, close: closeTable}, table, nil
+	return &Places{Store: st, table: table, close: closeTable}, nil
 }
 
 func openTable(ctx context.Context, name Store, options Options) (store.Table, func() error, error) {
 	switch {
-	case name.Kind == SQLite && options.OpenSQLite == nil:
+	case name.Kind == DynamoDB:
+		return openDynamoDB(ctx, name.Name, options)
+	case options.OpenSQLite == nil:
 		return nil, nil, errors.New("ENLACE_STORE: this program has no SQLite; want dynamodb:TABLE")
-	case name.Kind == SQLite:
-		table, err := options.OpenSQLite(ctx, name.Name)
-		if err != nil {
-			return nil, nil, err
-		}
-		return table, table.Close, nil
 	}
-	return nil, nil, fmt.Errorf("ENLACE_STORE: %s is not known", name.Kind)
+	table, err := options.OpenSQLite(ctx, name.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	return table, table.Close, nil
+}
+
+func openDynamoDB(ctx context.Context, name string, options Options) (store.Table, func() error, error) {
+	table, err := dynamodb.Open(ctx, name, dynamodb.Options{})
+	if err == nil && !options.Unchecked {
+		err = table.Check(ctx)
+	}
+	if err != nil {
+		return nil, nil, fmt.Errorf("ENLACE_STORE: %w", err)
+	}
+	return table, func() error { return nil }, nil
 }
 
 func openQueue(ctx context.Context, name Queue, table store.Table, options Options) (queue.Queue, error) {
@@ -111,17 +169,4 @@ func openQueue(ctx context.Context, name Queue, table store.Table, options Optio
 		return nil, fmt.Errorf("ENLACE_QUEUE: %w", err)
 	}
 	return q, nil
-}
-
-// openSeal returns the holder of the sealing key. Where processes share no
-// machine a key file must be there already: each would make a key of its own,
-// that opens nothing of the others.
-func openSeal(names Names) (seal.KeyHolder, error) {
-	switch {
-	case names.Seal.Kind == File && names.Store.Kind == SQLite:
-		return seal.OpenFile(names.Seal.Name)
-	case names.Seal.Kind == File:
-		return seal.ReadFile(names.Seal.Name)
-	}
-	return nil, fmt.Errorf("ENLACE_SEAL: %s is not known", names.Seal.Kind)
 }

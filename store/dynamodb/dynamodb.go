@@ -20,6 +20,7 @@ import (
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/enlacehq/enlace/store"
 )
@@ -78,6 +79,7 @@ func Open(ctx context.Context, table string, o Options) (*DB, error) {
 		// A request that the SDK sends twice could fail by the first one's doing.
 		options.Retryer = aws.NopRetryer{}
 		options.HTTPClient = tracing{transport}
+		options.Logger = logging.Nop{} // what it would write to standard error is in the errors
 		if o.Endpoint != "" {
 			options.BaseEndpoint = &o.Endpoint
 		}
