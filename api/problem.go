@@ -13,6 +13,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humachi"
 
 	"github.com/enlacehq/enlace"
+	"github.com/enlacehq/enlace/seal"
 	"github.com/enlacehq/enlace/store"
 )
 
@@ -89,7 +90,7 @@ func problem(code enlace.Code, detail string) *Problem {
 }
 
 // problemOf is the problem that an error from below is. What is not an
-// enlace.Error is internal, or the store not answering.
+// enlace.Error is internal, or the store or the key service not answering.
 func problemOf(err error) *Problem {
 	var known *enlace.Error
 	switch {
@@ -101,6 +102,8 @@ func problemOf(err error) *Problem {
 		return problem(enlace.CodeInvalidRequest, "the request's body ended early")
 	case errors.Is(err, store.ErrUnavailable):
 		return unavailable("the store does not answer; try again", err)
+	case errors.Is(err, seal.ErrUnavailable):
+		return unavailable("the key service does not answer; try again", err)
 	case errors.Is(err, store.ErrUnknown):
 		return unavailable("the store did not say whether it was done; look, or try again", err)
 	default:

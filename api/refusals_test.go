@@ -13,6 +13,7 @@ import (
 	"github.com/enlacehq/enlace/api"
 	"github.com/enlacehq/enlace/handlers"
 	"github.com/enlacehq/enlace/queue"
+	"github.com/enlacehq/enlace/seal"
 	"github.com/enlacehq/enlace/store"
 )
 
@@ -280,6 +281,7 @@ func TestStoreFailures_AreTheirOwnProblemsAndNeverShown(t *testing.T) {
 		"unknown to us": {errBroken, http.StatusInternalServerError, enlace.CodeInternal},
 		"unavailable":   {fmt.Errorf("%w: hunter2", store.ErrUnavailable), http.StatusServiceUnavailable, enlace.CodeUnavailable},
 		"undecided":     {fmt.Errorf("%w: hunter2", store.ErrUnknown), http.StatusServiceUnavailable, enlace.CodeUnavailable},
+		"no key now":    {fmt.Errorf("%w: hunter2", seal.ErrUnavailable), http.StatusServiceUnavailable, enlace.CodeUnavailable},
 		"too slow":      {context.DeadlineExceeded, http.StatusServiceUnavailable, enlace.CodeUnavailable},
 	} {
 		t.Run(name, func(t *testing.T) {

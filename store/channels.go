@@ -234,7 +234,7 @@ const nameSchema = 1
 
 func encodeName(r *record) (Item, error) {
 	value, err := Encode(nameSchema, nameItem{ChannelID: r.ID})
-	return Item{Key: nameKey(r.CompanyID, r.Type, r.Name), Value: value}, err
+	return Item{Key: nameKey(r.CompanyID, r.Type, r.Name), Index: namedIndex(r.ID), Value: value}, err
 }
 
 func decodeName(item Item) (string, error) {

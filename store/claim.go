@@ -1,10 +1,12 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/enlacehq/enlace"
 	"github.com/enlacehq/enlace/seal"
@@ -21,6 +23,9 @@ type Claimer struct {
 	Fresh func() error
 	// Moved is told of every event that the owner appends.
 	Moved *Moved
+	// Turn, if not nil, is held while the claim is written, but not while the
+	// channel's key is opened, which may take long.
+	Turn sync.Locker
 }
 
 // Claim makes the claimer the owner of a channel whose owner is from (empty:
@@ -28,8 +33,9 @@ type Claimer struct {
 // claimer is not buried. ErrNotClaimable: the channel is not from's, or wants no
 // owner. ErrBuried: the claimer is buried.
 func (s *Store) Claim(ctx context.Context, by Claimer, channelID, from string) (*Owner, error) {
+	var key claimKey
 	for {
-		owner, err := s.tryClaim(ctx, by, channelID, from)
+		owner, err := s.tryClaim(ctx, by, channelID, from, &key)
 		if _, buried := conflictAt(err, claimChecksWorker); buried {
 			return nil, ErrBuried
 		}
@@ -43,7 +49,7 @@ func (s *Store) Claim(ctx context.Context, by Claimer, channelID, from string) (
 // claimChecksWorker is the op of a claim that checks the claimer.
 const claimChecksWorker = 2
 
-func (s *Store) tryClaim(ctx context.Context, by Claimer, channelID, from string) (*Owner, error) {
+func (s *Store) tryClaim(ctx context.Context, by Claimer, channelID, from string, key *claimKey) (*Owner, error) {
 	r, version, err := s.readRecord(ctx, channelID)
 	if errors.Is(err, ErrNotFound) {
 		return nil, ErrNotClaimable
@@ -57,18 +63,25 @@ func (s *Store) tryClaim(ctx context.Context, by Claimer, channelID, from string
 	if err := by.Fresh(); err != nil {
 		return nil, err
 	}
+	before := *r
+	dataKey, err := s.claimDataKey(ctx, r, key)
+	if err != nil {
+		return nil, err
+	}
+	if by.Turn != nil {
+		by.Turn.Lock()
+		defer by.Turn.Unlock()
+	}
+	if err := by.Fresh(); err != nil {
+		return nil, err
+	}
 	seq, _, err := s.tail(ctx, r)
 	if err != nil {
 		return nil, err
 	}
-	before := *r
 	r.Owner = by.Worker
 	r.Epoch++
 	r.taken(s.time())
-	dataKey, err := s.claimDataKey(ctx, r)
-	if err != nil {
-		return nil, err
-	}
 	data, err := takenData(&before, r)
 	if err != nil {
 		return nil, err
@@ -89,27 +102,46 @@ func (s *Store) tryClaim(ctx context.Context, by Claimer, channelID, from string
 	}, nil
 }
 
+// claimKey is the data key of a claim, so that a claim whose write has to be
+// repeated asks for it once.
+type claimKey struct {
+	stored  []byte        // what stood in the channel
+	wrapped []byte        // what is to stand there
+	key     *seal.DataKey // nil: it cannot be opened
+}
+
 // claimDataKey opens the channel's data key, or makes one for its first owner. A
 // key that cannot be opened is nil: the strategy finds its credentials unreadable.
 // Where there are no credentials that it could open, a new one takes its place.
-func (s *Store) claimDataKey(ctx context.Context, r *record) (*seal.DataKey, error) {
+func (s *Store) claimDataKey(ctx context.Context, r *record, known *claimKey) (*seal.DataKey, error) {
+	if known.key == nil || !bytes.Equal(known.stored, r.DataKey) {
+		found, err := s.findDataKey(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		*known = found
+	}
+	r.DataKey = known.wrapped
+	return known.key, nil
+}
+
+func (s *Store) findDataKey(ctx context.Context, r *record) (claimKey, error) {
 	if r.DataKey != nil {
 		dataKey, err := s.keys.OpenDataKey(ctx, r.ID, r.DataKey)
 		switch {
 		case err == nil:
-			return dataKey, nil
+			return claimKey{r.DataKey, r.DataKey, dataKey}, nil
 		case !errors.Is(err, seal.ErrUnreadable):
-			return nil, fmt.Errorf("open the data key of channel %s: %w", r.ID, err)
+			return claimKey{}, fmt.Errorf("open the data key of channel %s: %w", r.ID, err)
 		case r.Linked:
-			return nil, nil
+			return claimKey{r.DataKey, r.DataKey, nil}, nil
 		}
 	}
 	dataKey, wrapped, err := s.keys.GenerateDataKey(ctx, r.ID)
 	if err != nil {
-		return nil, fmt.Errorf("make a data key for channel %s: %w", r.ID, err)
+		return claimKey{}, fmt.Errorf("make a data key for channel %s: %w", r.ID, err)
 	}
-	r.DataKey = wrapped
-	return dataKey, nil
+	return claimKey{r.DataKey, wrapped, dataKey}, nil
 }
 
 func takenData(before, after *record) (json.RawMessage, error) {

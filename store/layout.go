@@ -74,6 +74,9 @@ func ownerIndex(worker, channelID string) Key {
 	return Key{PK: "OWNER#" + orNone(worker), SK: channelID}
 }
 
+// namedIndex is where the channels of all companies are found, by their names' items.
+func namedIndex(channelID string) Key { return Key{PK: "NAMED", SK: channelID} }
+
 func outboxIndex(worker, channelID string, seq int64) Key {
 	return Key{PK: outboxPK(worker), SK: channelID + "#" + seqSK(seq)}
 }

@@ -165,18 +165,27 @@ func (s *Store) Buried(ctx context.Context) ([]string, error) {
 // OwnedBy lists the channels that the index shows under a worker (empty: under
 // none). The index may be stale: a claim reads the channel itself.
 func (s *Store) OwnedBy(ctx context.Context, worker string) ([]string, error) {
-	q := Query{PK: ownerIndex(worker, "").PK, Index: true}
-	var ids []string
+	ids, err := s.indexed(ctx, ownerIndex(worker, "").PK)
+	if err != nil {
+		return nil, fmt.Errorf("list channels of worker %s: %w", orNone(worker), err)
+	}
+	return ids, nil
+}
+
+// indexed reads the sort keys of a partition of the index.
+func (s *Store) indexed(ctx context.Context, pk string) ([]string, error) {
+	q := Query{PK: pk, Index: true}
+	var keys []string
 	for {
 		page, err := s.table.Query(ctx, q)
 		if err != nil {
-			return nil, fmt.Errorf("list channels of worker %s: %w", orNone(worker), err)
+			return nil, err
 		}
 		for _, item := range page.Items {
-			ids = append(ids, item.Index.SK)
+			keys = append(keys, item.Index.SK)
 		}
 		if q.Cursor = page.Cursor; q.Cursor == "" {
-			return ids, nil
+			return keys, nil
 		}
 	}
 }

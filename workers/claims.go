@@ -198,14 +198,12 @@ func (l *life) claim(ctx context.Context, c candidate) error {
 		return err
 	}
 	cancel()
-	l.turn.RLock()
-	defer l.turn.RUnlock()
 	// A claim that was begun is finished, also by a worker that is told to leave:
 	// it could not know whether the channel is its own. It may not hold up the
 	// heartbeat, though.
 	finishing, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.lease.part(heartbeatPart))
 	defer cancel()
-	owner, err := l.Store.Claim(finishing, store.Claimer{Worker: l.heart.ID(), Fresh: l.lease.Fresh, Moved: l.moved}, c.channelID, c.from)
+	owner, err := l.Store.Claim(finishing, store.Claimer{Worker: l.heart.ID(), Fresh: l.lease.Fresh, Moved: l.moved, Turn: l.turn.RLocker()}, c.channelID, c.from)
 	if err != nil {
 		return err
 	}
