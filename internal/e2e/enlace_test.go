@@ -22,7 +22,8 @@ type installation struct {
 	shape   shape
 	data    string
 	env     []string
-	isSetUp bool // by enlace setup
+	isSetUp bool   // by enlace setup
+	name    string // of the table, on engines
 }
 
 // install makes the data folder of an installation whose WhatsApp is w. It comes
@@ -32,7 +33,11 @@ func install(t testing.TB, w *whatsApp, settings ...string) *installation {
 	t.Helper()
 	env := append(w.env(), "ENLACE_RECONNECT_DELAY=100ms", "ENLACE_LOG_LEVEL=debug")
 	i := &installation{TB: t, shape: shapeOf(t), data: filepath.Join(tempDir(t), "data")}
-	i.env = append(append(env, "ENLACE_DATA="+i.data), settings...)
+	i.env = append(env, "ENLACE_DATA="+i.data)
+	if i.shape == engined {
+		i.env = append(i.env, i.onEngines()...)
+	}
+	i.env = append(i.env, settings...)
 	return i
 }
 

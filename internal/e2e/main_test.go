@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/enlacehq/enlace/internal/engines"
 )
 
 // The programs under test and the folder of all their logs, made once per run.
@@ -47,7 +49,7 @@ func runAll(m *testing.M) (code int, err error) {
 	if out, err := build.CombinedOutput(); err != nil {
 		return 1, fmt.Errorf("the programs under test do not build: %w\n%s", err, out)
 	}
-	code = m.Run()
+	code = engines.Main(m)
 	return code, secrets.searchLogs()
 }
 

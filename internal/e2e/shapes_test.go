@@ -19,9 +19,10 @@ type shape string
 const (
 	together shape = "together" // enlace serve on a data folder
 	apart    shape = "apart"    // enlace api and two of enlace worker on a data folder
+	engined  shape = "engines"  // the same on DynamoDB, SQS and KMS
 )
 
-var shapeFlag = flag.String("shape", string(together), "how installations are run: together, or apart")
+var shapeFlag = flag.String("shape", string(together), "how installations are run: together, apart, or engines")
 
 // apartTests are run with API and workers apart in every run of all tests; with
 // -shape any test is that uses nothing of a data folder.
@@ -46,12 +47,39 @@ func TestApart(t *testing.T) {
 	}
 }
 
+// enginesTests are run on the engines in every run of all tests; the rest with
+// -shape engines.
+var enginesTests = map[string]func(*testing.T){
+	"Story_QR":            TestStory_QR,
+	"Story_TextsBothWays": TestStory_TextsBothWays,
+	"Connect_LostJob":     TestConnect_LostJobStrandsNothing,
+	"Connect_Hundred":     TestConnect_HundredCallersGetOneChannelAndOneQRStream,
+	"Delete":              TestDelete_UnlinksAndForgets,
+}
+
+func TestEngines(t *testing.T) {
+	t.Parallel()
+	for name, test := range enginesTests {
+		t.Run(name, test)
+	}
+}
+
 // shapeOf is the shape of the installations of a test.
 func shapeOf(t testing.TB) shape {
-	if strings.HasPrefix(t.Name(), "TestApart/") {
+	t.Helper()
+	group, _, _ := strings.Cut(t.Name(), "/")
+	switch group {
+	case "TestApart":
 		return apart
+	case "TestEngines":
+		return engined
 	}
-	return shape(*shapeFlag)
+	switch s := shape(*shapeFlag); s {
+	case together, apart, engined:
+		return s
+	}
+	t.Fatalf("-shape: want together, apart or engines, got %q", *shapeFlag)
+	return ""
 }
 
 // workersApart is how many workers run beside an API.
@@ -95,6 +123,9 @@ func (i *installation) run(name string, args ...string) *process {
 
 // table is where the installation's table lies.
 func (i *installation) table() places.Store {
+	if i.shape == engined {
+		return places.Store{Kind: places.DynamoDB, Name: i.name}
+	}
 	return places.Store{Kind: places.SQLite, Name: filepath.Join(i.data, "enlace.db")}
 }
 
