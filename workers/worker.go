@@ -202,6 +202,7 @@ func (l *life) run(ctx context.Context) error {
 		}
 	})
 	upkeep.Go(func() { l.keep(alive, l.flushMoved) })
+	upkeep.Go(func() { l.keep(alive, l.vitals) })
 	for _, loop := range []func(context.Context){l.claims, l.scanUnowned, l.watchOthers, l.sweepGraves, l.receiveJobs, l.readOutbox, l.expireMessages, l.tend, l.rebalance, l.settleDoubts} {
 		work.Go(func() { l.keep(owning, loop) })
 	}
