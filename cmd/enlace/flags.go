@@ -34,6 +34,18 @@ func (f *storeFlags) store() (places.Store, error) {
 	return f.Store, nil
 }
 
+// mustBeThere refuses a database file that is missing: a name that was misspelt
+// would look like a new installation.
+func mustBeThere(table places.Store) error {
+	if table.Kind != places.SQLite {
+		return nil
+	}
+	if _, err := os.Stat(table.Name); err != nil {
+		return fmt.Errorf("%s is no data folder: enlace serve or enlace setup makes one", filepath.Dir(table.Name))
+	}
+	return nil
+}
+
 func (f *folderFlags) inFolder() (places.Store, error) {
 	if f.Data == "" {
 		return places.Store{}, errors.New("--data: the name of a folder is missing")
@@ -41,12 +53,19 @@ func (f *folderFlags) inFolder() (places.Store, error) {
 	return places.Store{Kind: places.SQLite, Name: filepath.Join(f.Data, databaseFile)}, nil
 }
 
-// placeFlags say where everything lies that the processes of an installation share.
-type placeFlags struct {
+// queueFlags say where the queue is.
+type queueFlags struct {
 	storeFlags `embed:""`
 
 	Queue places.Queue `help:"Where connect jobs go: embedded, in the store, or sqs:URL." default:"embedded"`
-	Seal  places.Seal  `help:"Where the key lies that seals what is stored: file:PATH or kms:ARN. By default a file beside the database." placeholder:"KIND:NAME"`
+}
+
+// placeFlags say where everything lies that the processes of an installation share.
+type placeFlags struct {
+	queueFlags `embed:""`
+
+	Seal     places.Seal `help:"Where the key lies that seals what is stored: file:PATH or kms:ARN. By default a file beside the database." placeholder:"KIND:NAME"`
+	SealFrom places.Seal `help:"A second place whose key opens what is stored, while the sealing key is being changed." placeholder:"KIND:NAME"`
 }
 
 // names are the places, which go together.
@@ -61,7 +80,7 @@ func (f *placeFlags) names() (places.Names, error) {
 // given are the places as far as they are named, or follow from the data folder.
 func (f *placeFlags) given() (places.Names, error) {
 	table, err := f.store()
-	names := places.Names{Store: table, Queue: f.Queue, Seal: f.Seal}
+	names := places.Names{Store: table, Queue: f.Queue, Seal: f.Seal, SealFrom: f.SealFrom}
 	if table.Kind == places.SQLite && names.Seal.Kind == "" {
 		names.Seal = sealBeside(table)
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,17 +26,14 @@ type keyStore struct {
 	storeFlags `embed:""`
 }
 
-// with opens the store for do. It makes no data folder: a name that was
-// misspelt would look like one without keys.
+// with opens the store for do. It makes no data folder.
 func (f keyStore) with(ctx context.Context, log *slog.Logger, do func(*store.Store) error) error {
 	table, err := f.store()
 	if err != nil {
 		return err
 	}
-	if table.Kind == places.SQLite {
-		if _, err := os.Stat(table.Name); err != nil {
-			return fmt.Errorf("%s is no data folder: enlace serve or enlace setup makes one", filepath.Dir(table.Name))
-		}
+	if err := mustBeThere(table); err != nil {
+		return err
 	}
 	opened, err := places.OpenStore(ctx, table, places.Options{OpenSQLite: sqliteOpener(log), Log: log})
 	if err != nil {

@@ -27,6 +27,8 @@ type commands struct {
 	Health  healthCommand  `cmd:"" help:"Ask a process on this machine whether it is well: exit code 0 if so."`
 	Connect connectCommand `cmd:"" help:"Connect a channel through the API: draws the QR code here and waits until it is active."`
 	Keys    keysCommand    `cmd:"" set:"data=data" help:"Make, list and delete API keys."`
+	Jobs    jobsCommand    `cmd:"" set:"data=data" help:"List the connect jobs that were set aside as dead, and send them again."`
+	Seal    sealCommand    `cmd:"" set:"data=data" help:"Change the key that seals what is stored."`
 	Openapi openapiCommand `cmd:"" name:"openapi" help:"Print the description of the API."`
 	Version versionCommand `cmd:"" help:"Print the version."`
 }

@@ -80,6 +80,9 @@ type Names struct {
 	Store Store
 	Queue Queue
 	Seal  Seal
+	// SealFrom is a second place, whose key opens what Seal's does not, while the
+	// sealing key is being changed. Usually there is none.
+	SealFrom Seal
 }
 
 // Parse reads the three settings; an empty queue is the embedded one.

@@ -95,6 +95,26 @@ func OpenQueue(ctx context.Context, names Names, options Options) (*Places, erro
 // machine a key file must be there already: each would make a key of its own,
 // that opens nothing of the others.
 func OpenSeal(ctx context.Context, names Names, options Options) (seal.KeyHolder, error) {
+	keys, err := openSeal(ctx, names, options)
+	if err != nil || names.SealFrom.Kind == "" {
+		return keys, err
+	}
+	older, err := openSealFrom(ctx, names.SealFrom)
+	if err != nil {
+		return nil, fmt.Errorf("ENLACE_SEAL_FROM: %w", err)
+	}
+	return seal.WithOlder(keys, older), nil
+}
+
+// openSealFrom opens a key that only opens, so that it need not be allowed to seal.
+func openSealFrom(ctx context.Context, name Seal) (seal.KeyHolder, error) {
+	if name.Kind == KMS {
+		return kms.Open(ctx, name.Name)
+	}
+	return seal.ReadFile(name.Name)
+}
+
+func openSeal(ctx context.Context, names Names, options Options) (seal.KeyHolder, error) {
 	switch {
 	case names.Seal.Kind == KMS:
 		return openKMS(ctx, names.Seal.Name, options)
