@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/enlacehq/enlace"
+	"github.com/enlacehq/enlace/queue/embedded"
 	"github.com/enlacehq/enlace/store"
 	"github.com/enlacehq/enlace/store/counted"
 	"github.com/enlacehq/enlace/strategies"
@@ -211,6 +212,24 @@ func TestCrowd_OneLeaves(t *testing.T) {
 		if n, want := c.phones.sessions(), 60+before[all[0].id]; n != want {
 			t.Errorf("%d sessions, want %d", n, want)
 		}
+	})
+}
+
+// What is released is called out in the queue: nobody has to look for it.
+func TestCrowd_OneLeavesAndCallsTheOthers(t *testing.T) {
+	inCrowd(t, func(c *crowd) {
+		jobs := embedded.New(c.table, embedded.Options{})
+		hears := func(config *workers.Config) { config.Queue = jobs }
+		all := []*member{c.join(hears), c.join(hears), c.join(hears)}
+		c.connectMany(30)
+		c.untilActive(10*time.Second, all...)
+		for _, m := range all {
+			m.cable.blind.Store(true)
+		}
+		time.Sleep(lease)
+		all[0].leave(t)
+		_, took := c.untilActive(5*time.Second, all[1:]...)
+		t.Logf("took %s", took)
 	})
 }
 

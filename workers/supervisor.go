@@ -270,9 +270,13 @@ func (s *supervisor) handOver(ctx context.Context) bool {
 		}
 		return s.owner.Release(ctx, false)
 	})
-	if err != nil && !errors.Is(err, store.ErrNotOwner) {
+	switch {
+	case errors.Is(err, store.ErrNotOwner):
+	case err != nil:
 		s.log.Warn("channel was not handed over", "error", err)
 		return false
+	default:
+		s.life.callOthers(ctx, s.owner.ChannelID())
 	}
 	return true
 }
