@@ -35,11 +35,14 @@ func (l *life) receiveJobs(ctx context.Context) {
 			l.log.Warn("no jobs to be had", "error", err)
 			sleep(ctx, time.Second)
 		}
+		if len(deliveries) == 0 {
+			continue
+		}
 		for _, delivery := range deliveries {
 			l.candidates.add(candidate{channelID: delivery.Job.ChannelID})
-			if err := l.Queue.Done(ctx, delivery); err != nil && ctx.Err() == nil {
-				l.log.Warn("a job will come again", "channel", delivery.Job.ChannelID, "error", err)
-			}
+		}
+		if err := l.Queue.Done(ctx, deliveries...); err != nil && ctx.Err() == nil {
+			l.log.Warn("some jobs will come again", "error", err)
 		}
 	}
 }
