@@ -103,18 +103,14 @@ func (l *lease) wait(ctx context.Context) (context.Context, context.CancelFunc, 
 
 // watch ends what is held whenever the lease runs out, until ctx ends.
 func (l *lease) watch(ctx context.Context) {
-	ticker := time.NewTicker(l.length / 20)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
+	for ctx.Err() == nil {
 		l.mu.Lock()
-		if l.elapsedLocked() > l.part(closePart) {
+		left := l.part(closePart) - l.elapsedLocked()
+		if left < 0 {
 			l.end(errStale)
 		}
 		l.mu.Unlock()
+		// The clocks may jump meanwhile, and the lease may be renewed.
+		sleep(ctx, min(max(left, 0)+time.Millisecond, l.length/20))
 	}
 }

@@ -32,6 +32,7 @@ type fleet struct {
 	all     []enlace.Channel
 	friends []string // of each channel
 	lease   time.Duration
+	again   bool // what is posted and not taken is posted again
 
 	stop    chan struct{}
 	traffic sync.WaitGroup
@@ -40,11 +41,11 @@ type fleet struct {
 
 const fleetWorkers = 3
 
-func newFleet(t *testing.T, lease time.Duration) *fleet {
+func newFleet(t *testing.T, lease time.Duration, settings ...string) *fleet {
 	t.Helper()
 	secrets.add("the text of a message", "a secret text")
 	w := startWhatsApp(t)
-	i := install(t, w, "ENLACE_LEASE="+lease.String(), "ENLACE_LOG_LEVEL=info")
+	i := install(t, w, append(settings, "ENLACE_LEASE="+lease.String(), "ENLACE_LOG_LEVEL=info")...)
 	api := i.serveApart()
 	for len(api.workers) < fleetWorkers {
 		api.workers = append(api.workers, i.run("worker", "worker"))
@@ -115,6 +116,10 @@ func (f *fleet) flow(step func(k int)) {
 
 // post posts a text, which must be taken at once whatever happens to the workers.
 func (f *fleet) post(n int, text string) {
+	if f.again {
+		f.send(f.all[n], f.friends[n], text, text)
+		return
+	}
 	body, err := json.Marshal(enlace.Outgoing{To: "+" + f.friends[n], Type: enlace.TypeText, Text: &enlace.Text{Body: text}})
 	if err != nil {
 		f.Error(err)

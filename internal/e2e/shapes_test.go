@@ -68,10 +68,10 @@ func TestEngines(t *testing.T) {
 func shapeOf(t testing.TB) shape {
 	t.Helper()
 	group, _, _ := strings.Cut(t.Name(), "/")
-	switch group {
-	case "TestApart":
+	switch {
+	case group == "TestApart":
 		return apart
-	case "TestEngines":
+	case strings.HasPrefix(group, "TestEngines"):
 		return engined
 	}
 	switch s := shape(*shapeFlag); s {
