@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/aws/aws-sdk-go-v2/service/sqs/types"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/enlacehq/enlace"
 	"github.com/enlacehq/enlace/queue"
@@ -62,7 +63,7 @@ var _ queue.Queue = (*Queue)(nil)
 // way the AWS SDK finds them; a region in the url wins. Nothing is asked of SQS
 // before the first call: Check does.
 func Open(ctx context.Context, url string, options Options) (*Queue, error) {
-	loaded, err := config.LoadDefaultConfig(ctx)
+	loaded, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return nil, fmt.Errorf("AWS settings: %w", err)
 	}

@@ -61,7 +61,7 @@ func Open(ctx context.Context, table string, o Options) (*DB, error) {
 	transport := awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
 		t.MaxIdleConns, t.MaxIdleConnsPerHost = maxIdle, maxIdle
 	})
-	cfg, err := config.LoadDefaultConfig(ctx)
+	cfg, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return nil, fmt.Errorf("dynamodb: settings of AWS: %w", err)
 	}
