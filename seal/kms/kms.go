@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/aws/smithy-go/logging"
 
 	"github.com/enlacehq/enlace/seal"
 )
@@ -45,7 +46,7 @@ var _ seal.KeyHolder = (*Holder)(nil)
 // endpoint are found the way the AWS SDK finds them; the region is the ARN's.
 // Nothing is asked of KMS before the first call: Check does.
 func Open(ctx context.Context, arn string) (*Holder, error) {
-	loaded, err := config.LoadDefaultConfig(ctx)
+	loaded, err := config.LoadDefaultConfig(ctx, config.WithLogger(logging.Nop{}))
 	if err != nil {
 		return nil, fmt.Errorf("AWS settings: %w", err)
 	}
