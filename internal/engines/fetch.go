@@ -20,6 +20,8 @@ var (
 	pom string
 	//go:embed requirements.txt
 	requirements string
+	//go:embed tools.txt
+	tools string
 )
 
 // fetcher brings the engines into a folder, each once for all processes.
@@ -50,21 +52,22 @@ func (f *fetcher) java(ctx context.Context, needer, profile string) (java, lib s
 	return java, lib, err
 }
 
-// python returns the python of a virtual environment that has what requirements says.
-func (f *fetcher) python(ctx context.Context, needer string) (string, error) {
+// python returns the python of a virtual environment of that name, which has what
+// the list says.
+func (f *fetcher) python(ctx context.Context, needer, name, packages string) (string, error) {
 	const how = "install Python, 3.10 or newer (apt-get install python3 python3-venv)"
 	// A virtual environment is bound to its interpreter, and cannot be moved.
 	python, err := look("python3", needer, how)
 	if err != nil {
 		return "", err
 	}
-	dir, err := f.once(needer, "python", requirements, func(dir string) error {
+	dir, err := f.once(needer, name, packages, func(dir string) error {
 		f.tell(needer, dir)
 		if err := run(ctx, python, "-m", "venv", dir); err != nil {
 			return fmt.Errorf("%w\n%s", err, how)
 		}
 		list := filepath.Join(dir, "requirements.txt")
-		if err := os.WriteFile(list, []byte(requirements), 0o600); err != nil {
+		if err := os.WriteFile(list, []byte(packages), 0o600); err != nil {
 			return err
 		}
 		return run(ctx, venvPython(dir), "-m", "pip", "install", "--quiet", "--no-input", "-r", list)

@@ -65,7 +65,7 @@ func elasticMQProgram(ctx context.Context, f *fetcher) (commandLine, error) {
 }
 
 func motoProgram(ctx context.Context, f *fetcher) (commandLine, error) {
-	python, err := f.python(ctx, "moto's server")
+	python, err := f.python(ctx, "moto's server", "python", requirements)
 	if err != nil {
 		return nil, err
 	}
