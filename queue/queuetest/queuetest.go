@@ -365,16 +365,22 @@ func redrives(e *env) {
 }
 
 func poison(e *env) {
-	q := e.queue(long)
+	q := e.queue(e.short())
 	bodies := []string{"", "nonsense", `{"channelId":5}`, `{}`, `[]`, "\x00\xff"}
 	for _, body := range bodies {
 		e.ok(q.SendRaw(e.Context(), body))
 	}
 	e.send(q, "a")
-	if d := e.receive(q, 1)[0]; d.Job.ChannelID != "a" {
+	d := e.receive(q, 1)[0]
+	if d.Job.ChannelID != "a" {
 		e.Errorf("received %+v", d)
 	}
+	e.ok(q.Done(e.Context(), d))
 	e.receiveNone(q)
+	e.dead(q, len(bodies))
+	if got, err := q.Receive(e.Context(), 10, 2*e.short()); err != nil || len(got) != 0 {
+		e.Errorf("received %+v, %v after all was set aside", got, err)
+	}
 	for _, d := range e.dead(q, len(bodies)) {
 		if d.Reason == "" {
 			e.Errorf("dead job without a reason: %+v", d)
