@@ -48,6 +48,9 @@ func (c *apiCommand) Run(ctx context.Context, log *slog.Logger) error {
 // serveAPI serves the API of an installation until ctx ends.
 func serveAPI(ctx context.Context, i *installation, listener net.Listener, log *slog.Logger) error {
 	log.Info("serving", "addr", listener.Addr().String(), "store", i.names.Store.String(), "version", version())
+	if keys, err := i.Store.Keys(ctx); err == nil && len(keys) == 0 {
+		log.Warn("there is no API key, so that nobody is let in: enlace setup makes the first one")
+	}
 	return serveHTTP(ctx, listener, api.New(api.Config{
 		Store: i.Store, Queue: i.Queue, Types: strategies.SocketTypes(),
 		Log: log, Version: version(), Draining: ctx,

@@ -51,6 +51,9 @@ func TestRoles_MakeNoKey(t *testing.T) {
 	api := i.run("api", "api", "--addr", "127.0.0.1:0")
 	s := &server{process: api, workers: []*process{worker}, url: api.after("enlace listens on "), key: "enl_none"}
 	s.call(http.StatusUnauthorized, http.MethodGet, channels, "")
+	if !strings.Contains(api.log.String(), "there is no API key") {
+		t.Errorf("want the log to say why nobody is let in, got %s", api.log)
+	}
 	if _, err := os.Stat(filepath.Join(i.data, "admin.key")); err == nil {
 		t.Error("want no admin.key")
 	}
