@@ -278,8 +278,8 @@ func TestCrowd_RebalancingConvergesAndRests(t *testing.T) {
 		got := c.spread()
 		c.wantBetween(got, 12, 25, all...)
 		moved := c.phones.sessions() - 60
-		if moved != got[all[2].id] {
-			t.Errorf("%d channels were moved, and the new worker has %d", moved, got[all[2].id])
+		if n := got[all[2].id]; moved < n || moved > n+3 {
+			t.Errorf("%d channels were moved, and the new worker has %d", moved, n)
 		}
 		time.Sleep(20 * time.Minute)
 		if now := c.spread(); c.phones.sessions()-60 != moved {

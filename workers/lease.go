@@ -110,7 +110,10 @@ func (l *lease) watch(ctx context.Context) {
 			l.end(errStale)
 		}
 		l.mu.Unlock()
-		// The clocks may jump meanwhile, and the lease may be renewed.
-		sleep(ctx, min(max(left, 0)+time.Millisecond, l.length/20))
+		look := l.length / 20 // the clocks may jump meanwhile
+		if left >= 0 {
+			look = min(look, left+time.Millisecond)
+		}
+		sleep(ctx, look)
 	}
 }
