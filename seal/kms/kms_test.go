@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -89,6 +90,41 @@ func TestHolder_TakesAnAlias(t *testing.T) {
 	}
 	if _, err := alias.OpenDataKey(t.Context(), "ch_1", wrapped); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestHolder_TakesOverFromAKeyFile(t *testing.T) {
+	endpoint := engines.KMS(t)
+	file, err := seal.OpenFile(filepath.Join(t.TempDir(), "seal.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, wrapped, err := file.GenerateDataKey(t.Context(), "ch_1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	holder := open(t, endpoint, newKey(t, endpoint))
+	if _, err := holder.OpenDataKey(t.Context(), "ch_1", wrapped); !errors.Is(err, seal.ErrUnreadable) {
+		t.Errorf("a key file's data key: %v, want ErrUnreadable", err)
+	}
+	both := seal.WithOlder(holder, file)
+	opened, err := both.OpenDataKey(t.Context(), "ch_1", wrapped)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := both.WrapDataKey(t.Context(), "ch_1", opened)
+	if err != nil {
+		t.Fatal(err)
+	}
+	alone, err := holder.OpenDataKey(t.Context(), "ch_1", again)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if plain, err := alone.Open(key.Seal([]byte("secret"), "p", "s"), "p", "s"); err != nil || string(plain) != "secret" {
+		t.Errorf("after the change the data key is another: %v", err)
+	}
+	if _, err := file.OpenDataKey(t.Context(), "ch_1", again); !errors.Is(err, seal.ErrUnreadable) {
+		t.Errorf("the key file opens what KMS wrapped: %v", err)
 	}
 }
 
