@@ -34,7 +34,7 @@ func install(t testing.TB, w *whatsApp, settings ...string) *installation {
 	env := append(w.env(), "ENLACE_RECONNECT_DELAY=100ms", "ENLACE_LOG_LEVEL=debug")
 	i := &installation{TB: t, shape: shapeOf(t), data: filepath.Join(tempDir(t), "data")}
 	i.env = append(env, "ENLACE_DATA="+i.data)
-	if i.shape == engined {
+	if i.shape.onAWS() {
 		i.env = append(i.env, i.onEngines()...)
 	}
 	i.env = append(i.env, settings...)

@@ -20,9 +20,10 @@ const (
 	together shape = "together" // enlace serve on a data folder
 	apart    shape = "apart"    // enlace api and two of enlace worker on a data folder
 	engined  shape = "engines"  // the same on DynamoDB, SQS and KMS
+	lambda   shape = "lambda"   // the same, with the API as a function
 )
 
-var shapeFlag = flag.String("shape", string(together), "how installations are run: together, apart, or engines")
+var shapeFlag = flag.String("shape", string(together), "how installations are run: together, apart, engines or lambda")
 
 // apartTests are run with API and workers apart in every run of all tests; with
 // -shape any test is that uses nothing of a data folder.
@@ -73,14 +74,19 @@ func shapeOf(t testing.TB) shape {
 		return apart
 	case strings.HasPrefix(group, "TestEngines"):
 		return engined
+	case group == "TestLambda":
+		return lambda
 	}
 	switch s := shape(*shapeFlag); s {
-	case together, apart, engined:
+	case together, apart, engined, lambda:
 		return s
 	}
-	t.Fatalf("-shape: want together, apart or engines, got %q", *shapeFlag)
+	t.Fatalf("-shape: want together, apart, engines or lambda, got %q", *shapeFlag)
 	return ""
 }
+
+// onAWS reports whether everything is kept on the engines.
+func (s shape) onAWS() bool { return s == engined || s == lambda }
 
 // workersApart is how many workers run beside an API.
 const workersApart = 2
@@ -107,10 +113,15 @@ func (i *installation) serveApart() *server {
 		i.setUp()
 		i.isSetUp = true
 	}
-	s := &server{process: i.run("api", "api", "--addr", "127.0.0.1:0"), key: i.adminKey()}
+	s := &server{key: i.adminKey()}
 	for range workersApart {
 		s.workers = append(s.workers, i.run("worker", "worker"))
 	}
+	if i.shape == lambda {
+		s.process, s.url = i.emulate()
+		return s
+	}
+	s.process = i.run("api", "api", "--addr", "127.0.0.1:0")
 	s.url = s.after("enlace listens on ")
 	return s
 }
@@ -123,7 +134,7 @@ func (i *installation) run(name string, args ...string) *process {
 
 // table is where the installation's table lies.
 func (i *installation) table() places.Store {
-	if i.shape == engined {
+	if i.shape.onAWS() {
 		return places.Store{Kind: places.DynamoDB, Name: i.name}
 	}
 	return places.Store{Kind: places.SQLite, Name: filepath.Join(i.data, "enlace.db")}
