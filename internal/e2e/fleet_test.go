@@ -17,8 +17,8 @@ import (
 )
 
 var (
-	fleetChannels = flag.Int("fleet-channels", 9, "channels in the tests of several workers")
-	fleetPause    = flag.Duration("fleet-pause", 400*time.Millisecond, "the mean pause between two messages of a channel, each way, in the tests of several workers")
+	fleetChannels = flag.Int("fleet-channels", 6, "channels in the tests of several workers")
+	fleetPause    = flag.Duration("fleet-pause", 500*time.Millisecond, "the mean pause between two messages of a channel, each way, in the tests of several workers")
 	fleetRest     = flag.Duration("fleet-rest", time.Second, "for how long messages flow undisturbed between two disturbances")
 	takeoverSlack = flag.Duration("takeover-slack", 20*time.Second, "how long a takeover may take besides the wait for the lease")
 	handoverTime  = flag.Duration("handover-time", 20*time.Second, "how long the channels of a worker that leaves may take to go on elsewhere")
@@ -41,15 +41,23 @@ type fleet struct {
 
 const fleetWorkers = 3
 
-func newFleet(t *testing.T, lease time.Duration, settings ...string) *fleet {
+func newFleet(t *testing.T, lease time.Duration) *fleet {
+	t.Helper()
+	return newFleetWith(t, lease, nil, nil)
+}
+
+// newFleetWith starts a fleet with settings for all of its processes, and some for
+// the last worker alone.
+func newFleetWith(t *testing.T, lease time.Duration, settings, last []string) *fleet {
 	t.Helper()
 	secrets.add("the text of a message", "a secret text")
 	w := startWhatsApp(t)
 	i := install(t, w, append(settings, "ENLACE_LEASE="+lease.String(), "ENLACE_LOG_LEVEL=info")...)
 	api := i.serveApart()
-	for len(api.workers) < fleetWorkers {
+	for len(api.workers) < fleetWorkers-1 {
 		api.workers = append(api.workers, i.run("worker", "worker"))
 	}
+	api.workers = append(api.workers, start(t, "worker", slices.Concat(i.env, last), enlaceBin, "worker"))
 	f := &fleet{field: &field{installation: i, w: w, s: api}, workers: api.workers, lease: lease, stop: make(chan struct{})}
 	for _, p := range f.workers {
 		p.worker() // it has begun
@@ -58,27 +66,34 @@ func newFleet(t *testing.T, lease time.Duration, settings ...string) *fleet {
 	return f
 }
 
-// link connects and links all channels, some at a time.
+// link connects and links all channels, some at a time, and more until each worker
+// owns one.
 func (f *fleet) link() {
 	f.Helper()
-	f.all = make([]enlace.Channel, *fleetChannels)
-	next := make(chan int)
+	for len(f.all) < *fleetChannels {
+		f.linkMore(min(6, *fleetChannels-len(f.all)))
+	}
+	for slices.Contains(f.spread(), 0) {
+		if len(f.all) == *fleetChannels+6 {
+			f.Fatalf("want channels with each worker, got %v", f.spread())
+		}
+		f.linkMore(1)
+	}
+}
+
+func (f *fleet) linkMore(n int) {
+	f.Helper()
+	more := make([]enlace.Channel, n)
 	var linking sync.WaitGroup
-	for range min(6, len(f.all)) {
-		linking.Go(func() {
-			for n := range next {
-				f.all[n] = f.now().active(f.w, fmt.Sprint("c", n))
-			}
-		})
+	for k := range more {
+		linking.Go(func() { more[k] = f.now().active(f.w, fmt.Sprint("c", len(f.all)+k)) })
 	}
-	for n := range f.all {
-		next <- n
-		f.friends = append(f.friends, newNumber())
-	}
-	close(next)
 	linking.Wait()
 	if f.Failed() {
 		f.FailNow()
+	}
+	for _, c := range more {
+		f.all, f.friends = append(f.all, c), append(f.friends, newNumber())
 	}
 }
 
@@ -254,23 +269,27 @@ func TestFleet_AZombie(t *testing.T) {
 	if s := f.w.stats(); s.Replaced > len(orphans) {
 		t.Errorf("%d sessions were replaced, want at most one of each of the %d channels of the worker that was stopped", s.Replaced, len(orphans))
 	}
+	f.wantTaken(first, orphans)
+}
+
+// wantTaken wants the channels of a worker that fell silent to have been taken by
+// others, and nothing of their former owners in any log after the next one's claim.
+func (f *fleet) wantTaken(silent string, orphans []enlace.Channel) {
+	f.Helper()
 	for _, c := range f.all {
 		if epochs := f.epochs(c); !slices.IsSorted(epochs) {
-			t.Errorf("channel %s: an event of an owner after the next one's claim: %v", c.Name, epochs)
+			f.Errorf("channel %s: an event of an owner after the next one's claim: %v", c.Name, epochs)
 		}
 	}
 	for _, c := range orphans {
-		taken := false
+		last := ""
 		for _, e := range f.allEvents(c) {
-			switch {
-			case e.Event == enlace.EventTaken && !strings.Contains(string(e.Data), first):
-				taken = true
-			case e.Event == enlace.EventTaken:
-				taken = false
+			if e.Event == enlace.EventTaken {
+				last = string(e.Data)
 			}
 		}
-		if !taken {
-			t.Errorf("channel %s: the last claim is the stopped worker's", c.Name)
+		if strings.Contains(last, silent) {
+			f.Errorf("channel %s: the last claim is that of worker %s", c.Name, silent)
 		}
 	}
 }

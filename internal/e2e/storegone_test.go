@@ -16,7 +16,7 @@ func TestEngines_TheStoreIsAway(t *testing.T) {
 	t.Parallel()
 	const lease = 6 * time.Second
 	way := startProxy(t, engines.DynamoDB(t))
-	f := newFleet(t, lease, "AWS_ENDPOINT_URL_DYNAMODB="+way.url())
+	f := newFleetWith(t, lease, []string{"AWS_ENDPOINT_URL_DYNAMODB=" + way.url()}, nil)
 	f.again = true
 	f.begin()
 	time.Sleep(*fleetRest)
@@ -58,6 +58,34 @@ func TestEngines_TheStoreIsAway(t *testing.T) {
 			t.Errorf("channel %s went from %s to %s", c.Name, owners[c.ID], owner)
 		}
 	}
+	if s := f.w.stats(); s.Replaced != 0 {
+		t.Errorf("%d sessions were replaced by another", s.Replaced)
+	}
+}
+
+// One worker alone loses the way to DynamoDB for three leases under traffic, and
+// goes on running: it closes its sessions before the others take its channels, and
+// what it had on its way arrives when it owns nothing any more.
+func TestEngines_OneWorkerIsCutOff(t *testing.T) {
+	t.Parallel()
+	const lease = 6 * time.Second
+	way := startProxy(t, engines.DynamoDB(t))
+	f := newFleetWith(t, lease, nil, []string{"AWS_ENDPOINT_URL_DYNAMODB=" + way.url()})
+	f.begin()
+	time.Sleep(*fleetRest)
+	lonely := f.workers[fleetWorkers-1]
+	first := lonely.worker()
+	orphans := f.ownedBy(first)
+	way.lose()
+	lost := time.Now()
+	took := f.untilElsewhere(lease+*takeoverSlack, first, orphans)
+	t.Logf("cut off: %d channels were active elsewhere after %s", len(orphans), took.Round(time.Millisecond))
+	time.Sleep(3*lease - time.Since(lost))
+	way.find()
+	eventually(t, "the worker begins anew", soon, func() bool { return lonely.worker() != first })
+	time.Sleep(*fleetRest)
+	f.end()
+	f.wantTaken(first, orphans)
 	if s := f.w.stats(); s.Replaced != 0 {
 		t.Errorf("%d sessions were replaced by another", s.Replaced)
 	}
