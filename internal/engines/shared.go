@@ -19,6 +19,7 @@ type sharedEngine struct {
 	once    sync.Once
 	process *process
 	err     error
+	users   sync.Map // the tests that use it
 }
 
 // Main runs the tests of a package that asks for engines, and stops those that were
@@ -80,6 +81,9 @@ func use(tb testing.TB, s service) string {
 	})
 	if engine.err != nil {
 		tb.Fatal(engine.err)
+	}
+	if _, known := engine.users.LoadOrStore(tb, true); known {
+		return engine.process.endpoint()
 	}
 	tb.Cleanup(func() {
 		if tb.Failed() {

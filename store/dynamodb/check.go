@@ -23,8 +23,8 @@ var errNoTable = errors.New("there is no such table")
 // index or without the removal of what has expired, or requests that the
 // credentials do not allow. It changes nothing.
 func (db *DB) Check(ctx context.Context) error {
-	if _, err := db.client.Options().Credentials.Retrieve(ctx); err != nil {
-		return fmt.Errorf("dynamodb: no credentials for AWS: %s", oneLine(err))
+	if err := db.checkCredentials(ctx); err != nil {
+		return err
 	}
 	description, err := db.describe(ctx)
 	if err != nil {
@@ -49,6 +49,15 @@ func (db *DB) Check(ctx context.Context) error {
 	return db.checkPermissions(ctx)
 }
 
+func (db *DB) checkCredentials(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, busyPatience)
+	defer cancel()
+	if _, err := db.client.Options().Credentials.Retrieve(ctx); err != nil {
+		return fmt.Errorf("dynamodb: no credentials for AWS: %s", brief(err))
+	}
+	return nil
+}
+
 func (db *DB) describe(ctx context.Context) (*types.TableDescription, error) {
 	var out *dynamodb.DescribeTableOutput
 	err := db.control(ctx, func(ctx context.Context) (err error) {
@@ -62,7 +71,7 @@ func (db *DB) describe(ctx context.Context) (*types.TableDescription, error) {
 		return nil, err
 	}
 	if out == nil {
-		return nil, fmt.Errorf("dynamodb: %w %q in region %s%s: `enlace setup` makes it", errNoTable, db.table, db.region, db.where())
+		return nil, fmt.Errorf("dynamodb: %w %q %s: `enlace setup` makes it", errNoTable, db.table, db.where())
 	}
 	return out.Table, nil
 }
@@ -175,5 +184,3 @@ func (db *DB) checkPermissions(ctx context.Context) error {
 	})
 	return group.Wait()
 }
-
-func oneLine(err error) string { return strings.Join(strings.Fields(err.Error()), " ") }

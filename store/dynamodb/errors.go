@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
@@ -105,14 +107,28 @@ func (db *DB) explain(err error) error {
 	}
 	switch api.ErrorCode() {
 	case "ResourceNotFoundException":
-		return fmt.Errorf("dynamodb: there is no table %q in %s", db.table, db.region)
+		return fmt.Errorf("dynamodb: there is no table %q %s", db.table, db.where())
 	case "AccessDeniedException":
 		return fmt.Errorf("dynamodb: AWS does not allow it: %s", api.ErrorMessage())
 	case "UnrecognizedClientException", "InvalidSignatureException", "MissingAuthenticationTokenException",
 		"IncompleteSignatureException", "InvalidClientTokenId", "SignatureDoesNotMatch":
 		return fmt.Errorf("dynamodb: AWS does not take these credentials: %s", api.ErrorMessage())
 	}
-	return fmt.Errorf("dynamodb: table %q: %s: %s", db.table, api.ErrorCode(), api.ErrorMessage())
+	return fmt.Errorf("dynamodb: table %q: %s", db.table, brief(err))
+}
+
+// brief is what matters of an error of the SDK, in one line.
+func brief(err error) string {
+	text := err.Error()
+	var api smithy.APIError
+	var request *url.Error
+	switch {
+	case errors.As(err, &api):
+		text = api.ErrorCode() + ": " + api.ErrorMessage()
+	case errors.As(err, &request):
+		text = request.Error()
+	}
+	return strings.Join(strings.Fields(text), " ")
 }
 
 var (

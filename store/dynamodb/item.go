@@ -75,6 +75,26 @@ func contents(item store.Item) attributes {
 	return a
 }
 
+// sizeOf returns how many bytes op puts; of others, of its key.
+func sizeOf(op store.Op) int {
+	if op.Kind != store.OpPut {
+		return len(AttributePK) + len(op.Item.PK) + len(AttributeSK) + len(op.Item.SK)
+	}
+	size := 0
+	for name, value := range encode(op.Item, op.Item.Version) {
+		size += len(name)
+		switch v := value.(type) {
+		case *types.AttributeValueMemberS:
+			size += len(v.Value)
+		case *types.AttributeValueMemberB:
+			size += len(v.Value)
+		case *types.AttributeValueMemberN:
+			size += len(v.Value)/2 + 2 // two digits a byte
+		}
+	}
+	return size
+}
+
 func encodeWriteID(id string) types.AttributeValue {
 	if raw, err := hex.DecodeString(id); err == nil && hex.EncodeToString(raw) == id {
 		return bin(raw)

@@ -80,21 +80,47 @@ type meter struct {
 
 // count notes a request of a kind and what the engine said of it.
 func (m *meter) count(operation Operation, err error, consumed ...types.ConsumedCapacity) {
-	use := Usage{Requests: 1}
-	if err != nil {
-		use.Failed = 1
-	}
+	use := answered(err)
 	for _, c := range consumed {
 		switch operation {
 		case GetItem, BatchGetItem, QueryTable, QueryIndex:
 			use.ReadUnits += aws.ToFloat64(c.CapacityUnits)
-		case TransactWriteItems: // repeated under its token it only reads
-			use.ReadUnits += aws.ToFloat64(c.ReadCapacityUnits)
-			use.WriteUnits += aws.ToFloat64(c.WriteCapacityUnits)
 		default:
 			use.WriteUnits += aws.ToFloat64(c.CapacityUnits)
 		}
 	}
+	m.add(operation, use)
+}
+
+// countTransaction is count for a transaction, whose ops' items take at least so many
+// write units. DynamoDB Local tells of one of the ops only, and less than AWS.
+func (m *meter) countTransaction(err error, least float64, consumed ...types.ConsumedCapacity) {
+	use := answered(err)
+	for _, c := range consumed {
+		if c.ReadCapacityUnits != nil || c.WriteCapacityUnits != nil {
+			// a transaction that is known again by its token only reads
+			use.ReadUnits += aws.ToFloat64(c.ReadCapacityUnits)
+			use.WriteUnits += aws.ToFloat64(c.WriteCapacityUnits)
+			continue
+		}
+		table := aws.ToFloat64(c.CapacityUnits)
+		for _, index := range c.GlobalSecondaryIndexes {
+			table -= aws.ToFloat64(index.CapacityUnits)
+			use.WriteUnits += aws.ToFloat64(index.CapacityUnits)
+		}
+		use.WriteUnits += max(table, least)
+	}
+	m.add(TransactWriteItems, use)
+}
+
+func answered(err error) Usage {
+	if err != nil {
+		return Usage{Requests: 1, Failed: 1}
+	}
+	return Usage{Requests: 1}
+}
+
+func (m *meter) add(operation Operation, use Usage) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.used == nil {

@@ -34,7 +34,7 @@ func (db *DB) read(ctx context.Context, send func(context.Context) error) error 
 		case ctx.Err() != nil:
 			return fmt.Errorf("dynamodb: %w", ctx.Err())
 		}
-		return fmt.Errorf("dynamodb: %w: %v", store.ErrUnavailable, failure.err)
+		return fmt.Errorf("dynamodb: %w: %s", store.ErrUnavailable, brief(failure.err))
 	})
 }
 
@@ -55,9 +55,9 @@ func (db *DB) write(ctx context.Context, send func(context.Context) error) error
 	case failure.kind == unsent && ctx.Err() != nil:
 		return fmt.Errorf("dynamodb: %w", ctx.Err())
 	case failure.kind == unsent:
-		return fmt.Errorf("dynamodb: %w: %v", store.ErrUnavailable, failure.err)
+		return fmt.Errorf("dynamodb: %w: %s", store.ErrUnavailable, brief(failure.err))
 	}
-	return fmt.Errorf("dynamodb: %w: %v", store.ErrUnknown, failure.err)
+	return fmt.Errorf("dynamodb: %w: %s", store.ErrUnknown, brief(failure.err))
 }
 
 // send sends one request, and says of a failure what kind it is.
@@ -76,7 +76,7 @@ func (db *DB) send(ctx context.Context, send func(context.Context) error) *failu
 // engine throttles, or another transaction was at the same item.
 type busyError struct{ err error }
 
-func (e *busyError) Error() string { return "dynamodb: busy: " + e.err.Error() }
+func (e *busyError) Error() string { return "dynamodb: busy: " + brief(e.err) }
 
 func (e *busyError) Unwrap() error { return store.ErrUnavailable }
 

@@ -20,6 +20,9 @@ const setupPatience = 10 * time.Minute
 func (db *DB) Create(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, setupPatience)
 	defer cancel()
+	if err := db.checkCredentials(ctx); err != nil {
+		return err
+	}
 	description, err := db.describe(ctx)
 	if errors.Is(err, errNoTable) {
 		if description, err = db.createTable(ctx); err != nil {
@@ -109,27 +112,31 @@ func (db *DB) removeExpired(ctx context.Context) error {
 	if err != nil || on {
 		return err
 	}
-	return db.control(ctx, func(ctx context.Context) error {
+	err = db.control(ctx, func(ctx context.Context) error {
 		_, err := db.client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
 			TableName:               &db.table,
 			TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(AttributeTTL), Enabled: aws.Bool(true)},
 		})
 		return err
 	})
+	if on, lookErr := db.removesExpired(ctx); lookErr == nil && on {
+		return nil // by us or by another
+	}
+	return err
 }
 
 // control sends a request about the table itself, whose errors are one line each.
 func (db *DB) control(ctx context.Context, send func(context.Context) error) error {
 	if err := db.read(ctx, send); err != nil {
-		return fmt.Errorf("%w%s", err, db.where())
+		return fmt.Errorf("%w (%s)", err, db.where())
 	}
 	return nil
 }
 
-// where names the endpoint if it is not the region's own.
+// where says where the table is looked for.
 func (db *DB) where() string {
 	if endpoint := db.client.Options().BaseEndpoint; endpoint != nil {
-		return " (at " + *endpoint + ")"
+		return "at " + *endpoint
 	}
-	return ""
+	return "in region " + db.region
 }

@@ -2,6 +2,7 @@ package dynamodb_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"sync/atomic"
@@ -25,6 +26,10 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		_ = checks.Value.Set("20") // each step is a request
+	}
 	os.Exit(engines.Main(m))
 }
 
@@ -35,6 +40,7 @@ func driver() storetest.Driver {
 		Open: func(t testing.TB, c storetest.Config) store.Table {
 			return create(t, tableName(), dynamodb.Options{Now: c.Now})
 		},
+		Slow: true,
 	}
 }
 

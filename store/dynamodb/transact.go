@@ -16,20 +16,20 @@ import (
 const (
 	// maxWriteBytes is how much one transaction may hold.
 	maxWriteBytes = 4 << 20
-	// attributeBytes is what an item has at most besides its keys and value: the
-	// names, version, write id and expiry.
-	attributeBytes = 64
+	// transactionUnits are paid for each kilobyte of an item in a transaction.
+	transactionUnits = 2
 )
 
 // transact sends the ops with the numbers in effective in one transaction.
 func (w *write) transact(ctx context.Context, effective []int) ([]failedOp, error) {
 	db := w.db
 	actions := make([]types.TransactWriteItem, len(effective))
-	size := 0
+	size, units := 0, 0
 	for at, i := range effective {
 		actions[at] = w.action(i)
-		item := w.ops[i].Item
-		size += len(item.PK) + len(item.SK) + len(item.Index.PK) + len(item.Index.SK) + len(item.Value) + attributeBytes
+		bytes := sizeOf(w.ops[i])
+		size += bytes
+		units += transactionUnits * ((bytes + 1023) / 1024)
 	}
 	if size > maxWriteBytes {
 		return nil, errTooLarge
@@ -38,13 +38,13 @@ func (w *write) transact(ctx context.Context, effective []int) ([]failedOp, erro
 	err := db.write(ctx, func(ctx context.Context) error {
 		out, err := db.client.TransactWriteItems(ctx, &dynamodb.TransactWriteItemsInput{
 			TransactItems: actions, ClientRequestToken: &token,
-			ReturnConsumedCapacity: types.ReturnConsumedCapacityTotal,
+			ReturnConsumedCapacity: types.ReturnConsumedCapacityIndexes,
 		})
 		if err != nil {
-			db.meter.count(TransactWriteItems, err)
+			db.meter.countTransaction(err, 0)
 			return err
 		}
-		db.meter.count(TransactWriteItems, nil, out.ConsumedCapacity...)
+		db.meter.countTransaction(nil, float64(units), out.ConsumedCapacity...)
 		return nil
 	})
 	var cancelled *types.TransactionCanceledException

@@ -30,6 +30,8 @@ type Driver struct {
 	// again. Nil means that the table ends with its process.
 	Reopen   func(t testing.TB, table store.Table) store.Table
 	retrying bool // the table resolves unknown outcomes itself
+	// Slow says that each call goes to another process: the suite repeats less.
+	Slow bool
 	// DelaysIndex says that Config.IndexDelay is heeded; else the engine's index
 	// is as late as it likes, and the suite waits for it.
 	DelaysIndex bool
