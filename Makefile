@@ -3,6 +3,8 @@
 
 GO ?= go
 ARGS ?=
+IMAGE ?= enlace:latest
+ARCH ?= arm64
 
 GOFUMPT       := mvdan.cc/gofumpt@v0.12.0
 GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -12,7 +14,7 @@ LINTER        := .cache/bin/golangci-lint-v2.15.0
 ON_ENGINES := ^Test(Story|Connect|Messages|Send|Crash|Disconnect|Logout|Delete|WhatsApp|BadInput|Documents|Example)
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo engines build test test-engines lint bench generate need-go need-cc
+.PHONY: help run demo engines build test test-engines lint template image push bench generate need-go need-cc
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -47,6 +49,18 @@ $(LINTER):
 	@mkdir -p $(@D)
 	GOBIN=$(abspath $(@D)) $(GO) install $(GOLANGCI_LINT)
 	@mv $(@D)/golangci-lint $@
+
+template: need-go ## Check template.yaml, and build the function as sam deploys it
+	@$(GO) build -o .cache/bin/tool ./internal/engines/tool
+	.cache/bin/tool cfn-lint template.yaml
+	.cache/bin/tool sam validate --lint
+	.cache/bin/tool sam build
+
+image: need-go ## Build the image IMAGE for machines of ARCH, with docker, podman or buildah
+	GO="$(GO)" deploy/image.sh "$(IMAGE)" "$(ARCH)"
+
+push: need-go ## The same, and push it to its registry
+	GO="$(GO)" deploy/image.sh "$(IMAGE)" "$(ARCH)" push
 
 bench: need-go ## Measure, and write docs/performance.md
 	$(GO) run ./internal/bench -out docs/performance.md $(ARGS)
