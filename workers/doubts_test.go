@@ -14,6 +14,7 @@ import (
 type partial struct {
 	store.Table
 	releasesFail atomic.Bool
+	claimsSlow   atomic.Bool  // they are done, and their answers take a second
 	claimsLost   atomic.Int64 // so many claims are done, and their answers lost
 }
 
@@ -24,6 +25,13 @@ func (p *partial) Write(ctx context.Context, ops ...store.Op) error {
 		return store.ErrUnavailable
 	}
 	err := p.Table.Write(ctx, ops...)
+	if claim && p.claimsSlow.Load() {
+		select {
+		case <-ctx.Done():
+			return store.ErrUnknown
+		case <-time.After(time.Second):
+		}
+	}
 	if err == nil && claim && p.claimsLost.Add(-1) >= 0 {
 		return store.ErrUnknown
 	}
@@ -67,6 +75,23 @@ func TestDoubts_AReleaseThatFails(t *testing.T) {
 	})
 }
 
+// A worker is told to leave while it claims: it finishes that, and releases the channel.
+func TestDoubts_LeavingInAClaim(t *testing.T) {
+	inCrowd(t, func(c *crowd) {
+		table := c.onPartial()
+		worker := c.join()
+		table.claimsSlow.Store(true)
+		c.connectMany(1)
+		for c.channelOwner(c.ids[0]) != worker.id {
+			time.Sleep(100 * time.Millisecond)
+		}
+		worker.leave(t)
+		if owner := c.channelOwner(c.ids[0]); owner != "" {
+			t.Errorf("the channel is still that of worker %s, who left", owner)
+		}
+	})
+}
+
 // A channel that a worker could not give away comes back to it.
 func TestDoubts_AChannelThatCannotBeGivenAway(t *testing.T) {
 	inCrowd(t, func(c *crowd) {
@@ -84,8 +109,11 @@ func TestDoubts_AChannelThatCannotBeGivenAway(t *testing.T) {
 				t.Fatal("nothing was given away")
 			}
 		}
-		time.Sleep(20 * time.Second) // what a release is tried for, and the next look at what is in doubt
-		c.untilActive(time.Second, first)
+		for end := time.Now().Add(20 * time.Second); c.phones.live() < 12; time.Sleep(100 * time.Millisecond) {
+			if time.Now().After(end) { // what a release is tried for, and the next look at what is in doubt
+				t.Fatalf("%d channels are connected", c.phones.live())
+			}
+		}
 		table.releasesFail.Store(false)
 		for end := time.Now().Add(10 * time.Minute); c.spread()[second.id] == 0; time.Sleep(time.Second) {
 			if time.Now().After(end) {
