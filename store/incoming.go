@@ -55,6 +55,8 @@ type identities struct {
 	next int
 	// unavailable holds the markers of messages that could not be read: true while open.
 	unavailable map[string]marker
+	// told is what the log says of messages that may be behind it, by their numbers.
+	told map[int64]told
 }
 
 type marker struct {
@@ -189,7 +191,7 @@ func (o *Owner) settled(ctx context.Context) error {
 }
 
 func (o *Owner) readIdentities(ctx context.Context) (*identities, error) {
-	ids := &identities{seen: map[uint64]bool{}, unavailable: map[string]marker{}}
+	ids := &identities{seen: map[uint64]bool{}, unavailable: map[string]marker{}, told: map[int64]told{}}
 	pk := channelKey(o.id).PK
 	q := Query{PK: pk, Prefix: eventPrefix, Descending: true, Limit: seenEvents}
 	var newestFirst []uint64
@@ -208,6 +210,9 @@ func (o *Owner) readIdentities(ctx context.Context) (*identities, error) {
 			}
 			if e.Identity != "" {
 				newestFirst = append(newestFirst, hashIdentity(e.Identity))
+			}
+			if seq, what, ok := e.tells(); ok && len(ids.told) < toldKept {
+				ids.tell(seq, what)
 			}
 		}
 		if q.Cursor = page.Cursor; q.Cursor == "" {

@@ -23,7 +23,7 @@ type storedMessage struct {
 	Outgoing   enlace.Outgoing       `json:"outgoing"`
 	Chat       string                `json:"chat"` // the recipient in its normal form
 	Status     enlace.MessageStatus  `json:"status"`
-	Statuses   []enlace.StatusChange `json:"statuses"`
+	Statuses   statusChanges         `json:"statuses"`
 	Error      *enlace.MessageError  `json:"error,omitempty"`
 	ExpiresAt  time.Time             `json:"expiresAt"`
 	// Content is exactly what is encrypted for each recipient, sealed: a message is

@@ -55,7 +55,7 @@ type outboxItem struct {
 	Message *storedMessage `json:"message,omitempty"` // of commandMessage
 }
 
-const outboxSchema = 1
+const outboxSchema = 2
 
 // Disconnect asks for the channel's session to be closed. It returns the channel
 // as it is now; an inactive one is left as it is.

@@ -80,17 +80,17 @@ func (o *Owner) Sending(ctx context.Context, m *Outbound, content []byte) error 
 
 // Sent records that WhatsApp has the message.
 func (o *Owner) Sent(ctx context.Context, m *Outbound, at time.Time) error {
-	return o.moveMessage(ctx, m.Seq, m, "", func(s *storedMessage) bool { return s.to(enlace.Sent, at) })
+	return o.moveMessage(ctx, m.Seq, "", func(s *storedMessage) bool { return s.to(enlace.Sent, at) })
 }
 
 // FailMessage records that the message will not be sent.
 func (o *Owner) FailMessage(ctx context.Context, seq int64, code enlace.Code, message string) error {
-	return o.moveMessage(ctx, seq, nil, "", func(s *storedMessage) bool { return s.fail(code, message, o.store.time()) })
+	return o.moveMessage(ctx, seq, "", func(s *storedMessage) bool { return s.fail(code, message, o.store.time()) })
 }
 
 // Expire fails a message that is still queued after its time.
 func (o *Owner) Expire(ctx context.Context, seq int64) error {
-	return o.moveMessage(ctx, seq, nil, "", func(s *storedMessage) bool {
+	return o.moveMessage(ctx, seq, "", func(s *storedMessage) bool {
 		return s.Status == enlace.Queued && s.fail(enlace.CodeExpired, "it was queued for longer than its ttl", o.store.time())
 	})
 }
@@ -102,7 +102,7 @@ func (o *Owner) Receipt(ctx context.Context, whatsAppID string, status enlace.Me
 	if !ok {
 		return nil
 	}
-	return o.moveMessage(ctx, seq, nil, recipient, func(s *storedMessage) bool {
+	return o.moveMessage(ctx, seq, recipient, func(s *storedMessage) bool {
 		return s.WhatsAppID == whatsAppID && s.to(status, at)
 	})
 }
@@ -144,32 +144,53 @@ func (e outboxItem) copy() outboxItem {
 	return e
 }
 
-// moveMessage changes a message's status by move, with its event, in one Write.
-// known, if not nil, is the message as last read. move returns false where there
-// is nothing to change.
-func (o *Owner) moveMessage(ctx context.Context, seq int64, known *Outbound, recipient string, move func(*storedMessage) bool) error {
+// CatchUp reports whether the log already says what became of a message that was
+// being sent: it waits no longer then.
+func (o *Owner) CatchUp(ctx context.Context, m *Outbound) (bool, error) {
+	ended := true
+	err := o.moveMessage(ctx, m.Seq, "", func(s *storedMessage) bool {
+		ended = !s.Status.Waits()
+		return false
+	})
+	return ended && err == nil, err
+}
+
+// moveMessage changes a message's status by move, and appends the event that tells
+// of it, once. move returns false where there is nothing to change.
+//
+// From the moment at which a message is being sent its owner alone changes it: the
+// event goes first, and what a crash leaves behind is made good from the log. A
+// message that is queued may be cancelled meanwhile, and one that fails stays as it
+// is for good: there both are one Write.
+func (o *Owner) moveMessage(ctx context.Context, seq int64, recipient string, move func(*storedMessage) bool) error {
+	o.receiving.Lock()
+	defer o.receiving.Unlock()
 	for {
-		entry, version, err := o.knownEntry(ctx, seq, known)
+		ids, err := o.identities(ctx)
+		if err != nil {
+			return err
+		}
+		entry, version, err := o.store.readEntry(ctx, o.id, seq)
 		if errors.Is(err, ErrNotFound) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		if entry.Message == nil || !move(entry.Message) {
+		if entry.Message == nil {
 			return nil
 		}
-		put, err := o.putEntry(seq, entry, VersionIs(version))
-		if err != nil {
-			return err
+		behind := ids.catchUp(seq, entry.Message)
+		before := entry.copy()
+		moved := move(entry.Message)
+		if behind && entry.Message.Status == enlace.MessageFailed {
+			entry, moved = before, false // whoever gave it up had not read the log
 		}
-		data, err := statusData(seq, entry.Message, recipient)
-		if err != nil {
-			return err
+		if !moved && !behind {
+			return nil
 		}
-		err = o.append(ctx, eventItem{Event: enlace.EventMessageStatus, Data: data}, put)
-		if _, changed := conflictAt(err, 1); changed {
-			known = nil
+		err = o.writeMove(ctx, ids, seq, version, before.Message.Status, moved, entry, recipient)
+		if isConflict(err) {
 			continue
 		}
 		if err == nil && !entry.waits() {
@@ -179,12 +200,43 @@ func (o *Owner) moveMessage(ctx context.Context, seq int64, known *Outbound, rec
 	}
 }
 
-func (o *Owner) knownEntry(ctx context.Context, seq int64, known *Outbound) (outboxItem, int64, error) {
-	if known != nil {
-		return known.entry.copy(), known.version, nil
+// writeMove writes what moveMessage has decided: an event if the message has moved,
+// and the message. A *ConditionError: the message was changed by somebody else.
+// o.receiving is held.
+func (o *Owner) writeMove(ctx context.Context, ids *identities, seq, version int64, from enlace.MessageStatus, moved bool, entry outboxItem, recipient string) error {
+	put, err := o.putEntry(seq, entry, VersionIs(version))
+	if err != nil {
+		return err
 	}
-	entry, version, err := o.store.readEntry(ctx, o.id, seq)
-	return entry, version, err
+	if moved {
+		data, err := statusData(seq, entry.Message, recipient)
+		if err != nil {
+			return err
+		}
+		event := eventItem{Event: enlace.EventMessageStatus, Data: data}
+		to := entry.Message.Status
+		together := from == enlace.Queued || to == enlace.MessageFailed
+		if together {
+			err = o.append(ctx, event, put)
+		} else {
+			err = o.append(ctx, event)
+		}
+		if err != nil && !isConflict(err) {
+			o.ids = nil // it may be there all the same: look again
+		}
+		if err != nil || together {
+			return err
+		}
+		ids.tell(seq, told{to, o.store.time()})
+	}
+	if err := o.Fresh(); err != nil {
+		return err
+	}
+	if err := o.store.table.Write(ctx, put); err != nil {
+		return err
+	}
+	delete(ids.told, seq)
+	return nil
 }
 
 // statusData is the data of a message.status event: the Cloud API's status object.

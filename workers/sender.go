@@ -89,6 +89,15 @@ func (s *supervisor) sendOne(ctx context.Context, client strategies.Client, wait
 	if over, err := s.endIfOver(ctx, m); over || err != nil {
 		return err
 	}
+	if m.Status == enlace.Sending {
+		// Sent before, and the answer perhaps told of before a crash.
+		if ended, err := s.owner.CatchUp(ctx, m); ended || err != nil {
+			if ended {
+				s.inbox.done(m.Seq)
+			}
+			return err
+		}
+	}
 	if err := s.owner.Fresh(); err != nil {
 		return err
 	}
