@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -23,10 +24,13 @@ import (
 )
 
 // lambdaTests are run with the API as a function, under AWS's emulator of Lambda,
-// and workers beside it on the engines.
+// and workers beside it on the engines, all with no more rights than the template
+// gives them.
 var lambdaTests = map[string]func(*testing.T){
 	"Story_QR":            TestStory_QR,
 	"Story_TextsBothWays": TestStory_TextsBothWays,
+	"Story_Passkey":       TestStory_Passkey,
+	"Delete":              TestDelete_UnlinksAndForgets,
 	"Refusals":            lambdaRefusals,
 }
 
@@ -70,7 +74,7 @@ func (i *installation) emulate() (*process, string) {
 	}
 	emulator := engines.LambdaEmulator(i)
 	invoke, runtime := freeAddr(i), freeAddr(i)
-	p := start(i.TB, "serve", append(i.env, "AWS_LAMBDA_FUNCTION_TIMEOUT=28"), emulator,
+	p := start(i.TB, "serve", slices.Concat(i.env, roleOf(i, "ApiRole").settings(), []string{"AWS_LAMBDA_FUNCTION_TIMEOUT=28"}), emulator,
 		"--runtime-interface-emulator-address", invoke, "--runtime-api-address", runtime, "--log-level", "error", functionBin())
 	g := &gateway{TB: i.TB, function: "http://" + invoke + "/2015-03-31/functions/function/invocations"}
 	front := httptest.NewServer(g)

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,7 +117,7 @@ func (i *installation) serveApart() *server {
 	}
 	s := &server{key: i.adminKey()}
 	for range workersApart {
-		s.workers = append(s.workers, i.run("worker", "worker"))
+		s.workers = append(s.workers, i.worker())
 	}
 	if i.shape == lambda {
 		s.process, s.url = i.emulate()
@@ -125,6 +126,16 @@ func (i *installation) serveApart() *server {
 	s.process = i.run("api", "api", "--addr", "127.0.0.1:0")
 	s.url = s.after("enlace listens on ")
 	return s
+}
+
+// worker starts a worker, which may do on AWS what its role in the template allows.
+func (i *installation) worker() *process {
+	i.Helper()
+	env := i.env
+	if i.shape == lambda {
+		env = slices.Concat(env, roleOf(i, "WorkerRole").settings())
+	}
+	return start(i.TB, "worker", env, enlaceBin, "worker")
 }
 
 // run starts a command on the installation.
