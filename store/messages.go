@@ -19,13 +19,13 @@ const (
 
 // storedMessage is a sent message as it is stored, in its outbox entry.
 type storedMessage struct {
-	WhatsAppID string                `json:"whatsappId"`
-	Outgoing   enlace.Outgoing       `json:"outgoing"`
-	Chat       string                `json:"chat"` // the recipient in its normal form
-	Status     enlace.MessageStatus  `json:"status"`
-	Statuses   statusChanges         `json:"statuses"`
-	Error      *enlace.MessageError  `json:"error,omitempty"`
-	ExpiresAt  time.Time             `json:"expiresAt"`
+	WhatsAppID string               `json:"whatsappId"`
+	Outgoing   enlace.Outgoing      `json:"outgoing"`
+	Chat       string               `json:"chat"` // the recipient in its normal form
+	Status     enlace.MessageStatus `json:"status"`
+	Statuses   statusChanges        `json:"statuses"`
+	Error      *enlace.MessageError `json:"error,omitempty"`
+	ExpiresAt  time.Time            `json:"expiresAt"`
 	// Content is exactly what is encrypted for each recipient, sealed: a message is
 	// sent again with the same content.
 	Content []byte `json:"content,omitempty"`
