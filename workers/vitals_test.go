@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"log/slog"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -45,8 +47,16 @@ func (l *lines) with(t *testing.T, msg string) []map[string]any {
 }
 
 // The template of the installation on AWS makes its metrics and alarms from these
-// lines, word for word.
+// lines, word for word: each pattern in it must find one.
 func TestVitals_AreInTheLog(t *testing.T) {
+	template, err := os.ReadFile("../template.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	patterns := regexp.MustCompile(`\$\.msg = "([^"]+)"`).FindAllStringSubmatch(string(template), -1)
+	if len(patterns) != 2 || !strings.Contains(string(template), "MetricValue: $.channels\n") {
+		t.Fatalf("want two patterns in the template, and the number of channels, got %v", patterns)
+	}
 	inBubble(t, func(b *bundle) {
 		var log lines
 		logged := func(c *workers.Config) { c.Log = slog.New(slog.NewJSONHandler(&log, nil)) }
@@ -67,6 +77,11 @@ func TestVitals_AreInTheLog(t *testing.T) {
 		time.Sleep(3 * lease)
 		if buried := log.with(b.T, "worker buried"); len(buried) != 1 {
 			b.Errorf("want one burial, got %v", buried)
+		}
+		for _, pattern := range patterns {
+			if len(log.with(b.T, pattern[1])) == 0 {
+				b.Errorf("want a line that says %q, as the template has it", pattern[1])
+			}
 		}
 		before := len(log.with(b.T, "worker is well"))
 		time.Sleep(5 * time.Minute)
