@@ -11,7 +11,7 @@ GOLANGCI_LINT := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 LINTER        := .cache/bin/golangci-lint-v2.15.0
 
 # The end-to-end tests that use nothing of a data folder.
-ON_ENGINES := ^Test(Story|Connect|Messages|Send|Crash|Disconnect|Logout|Delete|WhatsApp|BadInput|Documents|Example)
+ON_ENGINES := ^Test(Story|Connect|Messages|Send|Crash|Disconnect|Logout|Delete|WhatsApp|BadInput|Documents|Example|Fleet)
 
 .DEFAULT_GOAL := help
 .PHONY: help run demo engines build test test-engines lint template image push bench generate need-go need-cc

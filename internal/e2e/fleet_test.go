@@ -7,13 +7,13 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/enlacehq/enlace"
+	"github.com/enlacehq/enlace/internal/engines"
 )
 
 var (
@@ -33,6 +33,8 @@ type fleet struct {
 	friends []string // of each channel
 	lease   time.Duration
 	again   bool // what is posted and not taken is posted again
+	// On engines, the way of the last worker to its table, and that of all others.
+	lastWay, way *proxy
 
 	stop    chan struct{}
 	traffic sync.WaitGroup
@@ -43,22 +45,22 @@ const fleetWorkers = 3
 
 func newFleet(t *testing.T, lease time.Duration) *fleet {
 	t.Helper()
-	return newFleetWith(t, lease, nil, nil)
-}
-
-// newFleetWith starts a fleet with settings for all of its processes, and some for
-// the last worker alone.
-func newFleetWith(t *testing.T, lease time.Duration, settings, last []string) *fleet {
-	t.Helper()
 	secrets.add("the text of a message", "a secret text")
 	w := startWhatsApp(t)
-	i := install(t, w, append(settings, "ENLACE_LEASE="+lease.String(), "ENLACE_LOG_LEVEL=info")...)
+	i := install(t, w, "ENLACE_LEASE="+lease.String(), "ENLACE_LOG_LEVEL=info")
+	f := &fleet{lease: lease, stop: make(chan struct{})}
+	last := slices.Clone(i.env)
+	if i.shape.onAWS() {
+		f.way, f.lastWay = startProxy(t, engines.DynamoDB(t)), startProxy(t, engines.DynamoDB(t))
+		i.env = append(i.env, "AWS_ENDPOINT_URL_DYNAMODB="+f.way.url())
+		last = append(last, "AWS_ENDPOINT_URL_DYNAMODB="+f.lastWay.url())
+	}
 	api := i.serveApart()
 	for len(api.workers) < fleetWorkers-1 {
 		api.workers = append(api.workers, i.run("worker", "worker"))
 	}
-	api.workers = append(api.workers, start(t, "worker", slices.Concat(i.env, last), enlaceBin, "worker"))
-	f := &fleet{field: &field{installation: i, w: w, s: api}, workers: api.workers, lease: lease, stop: make(chan struct{})}
+	f.workers = append(api.workers, start(t, "worker", last, enlaceBin, "worker"))
+	f.field = &field{installation: i, w: w, s: api}
 	for _, p := range f.workers {
 		p.worker() // it has begun
 	}
@@ -245,51 +247,5 @@ func TestFleet_WorkersComeAndGo(t *testing.T) {
 	f.end()
 	if s := f.w.stats(); s.Replaced != 0 {
 		t.Errorf("%d sessions were replaced by another", s.Replaced)
-	}
-}
-
-// A worker is stopped for three leases under traffic and goes on: nothing under
-// its old id takes effect after another's claim, and it sends nothing.
-func TestFleet_AZombie(t *testing.T) {
-	t.Parallel()
-	f := newFleet(t, 4*time.Second)
-	f.begin()
-	time.Sleep(*fleetRest)
-	first := f.workers[0].worker()
-	orphans := f.ownedBy(first)
-	f.stopOutside(f.workers[0])
-	stopped := time.Now()
-	took := f.untilElsewhere(f.lease+*takeoverSlack, first, orphans)
-	t.Logf("stopped: %d channels were active elsewhere after %s", len(orphans), took.Round(time.Millisecond))
-	time.Sleep(3*f.lease - time.Since(stopped))
-	f.workers[0].signal(syscall.SIGCONT)
-	eventually(t, "the stopped worker begins anew", soon, func() bool { return f.workers[0].worker() != first })
-	time.Sleep(*fleetRest)
-	f.end()
-	if s := f.w.stats(); s.Replaced > len(orphans) {
-		t.Errorf("%d sessions were replaced, want at most one of each of the %d channels of the worker that was stopped", s.Replaced, len(orphans))
-	}
-	f.wantTaken(first, orphans)
-}
-
-// wantTaken wants the channels of a worker that fell silent to have been taken by
-// others, and nothing of their former owners in any log after the next one's claim.
-func (f *fleet) wantTaken(silent string, orphans []enlace.Channel) {
-	f.Helper()
-	for _, c := range f.all {
-		if epochs := f.epochs(c); !slices.IsSorted(epochs) {
-			f.Errorf("channel %s: an event of an owner after the next one's claim: %v", c.Name, epochs)
-		}
-	}
-	for _, c := range orphans {
-		last := ""
-		for _, e := range f.allEvents(c) {
-			if e.Event == enlace.EventTaken {
-				last = string(e.Data)
-			}
-		}
-		if strings.Contains(last, silent) {
-			f.Errorf("channel %s: the last claim is that of worker %s", c.Name, silent)
-		}
 	}
 }

@@ -180,32 +180,42 @@ func TestWorkers_NobodyCanWriteForALease(t *testing.T) {
 	seen := len(one.events(c))
 	ids := []string{one.worker(), two.worker()}
 
-	db, err := sql.Open("sqlite", filepath.Join(i.data, "enlace.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer db.Close()
-	conn, err := db.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	for _, statement := range []string{"PRAGMA busy_timeout = 5000", "BEGIN IMMEDIATE"} {
-		if _, err := conn.ExecContext(t.Context(), statement); err != nil {
-			t.Fatal(err)
-		}
-	}
+	release := i.holdWriters()
 	eventually(t, "no session without a lease", soon, func() bool { return w.stats().Connections == 0 })
 	time.Sleep(3 * time.Second) // past the lease
-	if _, err := conn.ExecContext(t.Context(), "ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
+	release()
 	eventually(t, "the channel active again", soon, func() bool { return count(one.events(c)[seen:], enlace.EventReady) > 0 })
 	one.untilActive(c)
 	if now := []string{one.worker(), two.worker()}; !slices.Equal(now, ids) {
 		t.Errorf("want nobody buried and the workers %v, got %v", ids, now)
 	}
 	w.wantsNoOverlap()
+}
+
+// holdWriters opens a transaction, so that nobody can write to the folder until release.
+func (i *installation) holdWriters() (release func()) {
+	i.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(i.data, "enlace.db"))
+	if err != nil {
+		i.Fatal(err)
+	}
+	conn, err := db.Conn(i.Context())
+	if err != nil {
+		i.Fatal(err)
+	}
+	for _, statement := range []string{"PRAGMA busy_timeout = 5000", "BEGIN IMMEDIATE"} {
+		if _, err := conn.ExecContext(i.Context(), statement); err != nil {
+			i.Fatal(err)
+		}
+	}
+	release = sync.OnceFunc(func() {
+		if _, err := conn.ExecContext(context.Background(), "ROLLBACK"); err != nil {
+			i.Errorf("release the folder's writers: %v", err)
+		}
+		_, _ = conn.Close(), db.Close()
+	})
+	i.Cleanup(release)
+	return release
 }
 
 // Two processes that start at once on an empty folder agree on one admin key and
