@@ -22,7 +22,6 @@ type crowd struct {
 	*bundle
 	phones *phones
 	ids    []string
-	began  int // workers
 }
 
 // phones is a strategy that has a phone for each channel.
