@@ -2,6 +2,7 @@ package workers
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"time"
 
@@ -52,8 +53,10 @@ func (l *life) giveOne() {
 	}
 	s := idle[rand.N(len(idle))]
 	s.log.Info("channel given to a worker with fewer")
+	now := time.Now()
 	l.mu.Lock()
-	l.given[s.owner.ChannelID()] = time.Now()
+	maps.DeleteFunc(l.given, func(_ string, since time.Time) bool { return now.Sub(since) > keepAway })
+	l.given[s.owner.ChannelID()] = now
 	l.mu.Unlock()
 	s.giveUp()
 }
@@ -63,11 +66,7 @@ func (l *life) keepsAway(channelID string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	since, given := l.given[channelID]
-	if given && time.Since(since) > keepAway {
-		delete(l.given, channelID)
-		given = false
-	}
-	return given
+	return given && time.Since(since) <= keepAway
 }
 
 // idle reports whether the channel is connected and nothing waits to be sent.

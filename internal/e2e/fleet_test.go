@@ -36,9 +36,10 @@ type fleet struct {
 	// On engines, the way of the last worker to its table, and that of all others.
 	lastWay, way *proxy
 
-	stop    chan struct{}
-	traffic sync.WaitGroup
-	in, out [][]string // what was written to each channel, and posted to it
+	stop     chan struct{}
+	stopOnce sync.Once
+	traffic  sync.WaitGroup
+	in, out  [][]string // what was written to each channel, and posted to it
 }
 
 const fleetWorkers = 3
@@ -102,6 +103,7 @@ func (f *fleet) linkMore(n int) {
 // begin has messages flow until end.
 func (f *fleet) begin() {
 	f.in, f.out = make([][]string, len(f.all)), make([][]string, len(f.all))
+	f.Cleanup(f.halt)
 	for n := range f.all {
 		f.traffic.Go(func() {
 			f.flow(func(k int) {
@@ -143,16 +145,21 @@ func (f *fleet) post(n int, text string) {
 		return
 	}
 	a, err := f.now().request(f.Context(), http.MethodPost, path(f.all[n])+"/messages", string(body))
-	if err != nil || a.status != http.StatusAccepted {
+	if f.Context().Err() == nil && (err != nil || a.status != http.StatusAccepted) {
 		f.Errorf("a message was not taken: %v %d %s", err, a.status, a.body)
 	}
+}
+
+// halt stops the flow.
+func (f *fleet) halt() {
+	f.stopOnce.Do(func() { close(f.stop) })
+	f.traffic.Wait()
 }
 
 // end ends the flow, and wants everything to have arrived, once and in order.
 func (f *fleet) end() {
 	f.Helper()
-	close(f.stop)
-	f.traffic.Wait()
+	f.halt()
 	messages := 0
 	for n, c := range f.all {
 		same(f, "at the phone", f.out[n], func() []string {
