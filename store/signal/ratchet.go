@@ -2,6 +2,7 @@ package signal
 
 import (
 	"bytes"
+	"crypto/ecdh"
 	"errors"
 	"fmt"
 
@@ -46,7 +47,7 @@ const (
 	stateSharesOwn  fieldNumber = 14
 	stateSharesPeer fieldNumber = 15
 
-	chainPublic  fieldNumber = 1
+	chainPublic  fieldNumber = 1 // absent: that of the private key
 	chainPrivate fieldNumber = 2
 	chainKey     fieldNumber = 3
 	chainIndex   fieldNumber = 4
@@ -244,7 +245,9 @@ func encodeChain(c *record.ChainStructure) ([]byte, error) {
 		return nil, errors.New("session with a malformed chain")
 	}
 	e := make(encoder, 0, 112)
-	e.bytes(chainPublic, c.SenderRatchetKeyPublic[1:])
+	if public := c.SenderRatchetKeyPublic[1:]; !bytes.Equal(public, publicOf(c.SenderRatchetKeyPrivate)) {
+		e.bytes(chainPublic, public)
+	}
 	e.bytes(chainPrivate, c.SenderRatchetKeyPrivate)
 	e.bytes(chainKey, c.ChainKey.Key)
 	e.number(chainIndex, uint64(c.ChainKey.Index))
@@ -268,7 +271,20 @@ func decodeChain(value []byte) (*record.ChainStructure, error) {
 		}
 		return true, nil
 	})
+	if public := publicOf(c.SenderRatchetKeyPrivate); c.SenderRatchetKeyPublic == nil && public != nil {
+		c.SenderRatchetKeyPublic = publicKey(public)
+	}
 	return c, err
+}
+
+// publicOf returns the public key to a private one, which so need not be stored;
+// nil if it is none.
+func publicOf(private []byte) []byte {
+	key, err := ecdh.X25519().NewPrivateKey(private)
+	if err != nil {
+		return nil
+	}
+	return key.PublicKey().Bytes()
 }
 
 func decodePreKey(value []byte) (*record.PendingPreKeyStructure, error) {

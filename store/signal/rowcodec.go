@@ -20,6 +20,8 @@ const (
 	rowBusiness fieldNumber = 8
 	rowSecret   fieldNumber = 9
 	rowToken    fieldNumber = 10
+	// Where in the ratchet the identity begins, instead of rowIdentity.
+	rowIdentityAt fieldNumber = 11
 )
 
 func (r *row) encode() []byte {
@@ -31,7 +33,11 @@ func (r *row) encode() []byte {
 	} else {
 		e.bytes(rowSkipped, r.skipped)
 	}
-	e.bytes(rowIdentity, r.identity)
+	if at := bytes.Index(r.ratchet, r.identity); at > 0 && len(r.identity) > 0 {
+		e.number(rowIdentityAt, uint64(at))
+	} else {
+		e.bytes(rowIdentity, r.identity)
+	}
 	for _, p := range r.pending {
 		e.element(rowPending, p.encode())
 	}
@@ -63,6 +69,11 @@ func decodeRow(sk string, version int64, value []byte) (*row, error) {
 				return true, fmt.Errorf("%w: identity of %d bytes", errMalformed, len(f.b))
 			}
 			r.identity = bytes.Clone(f.b)
+		case rowIdentityAt:
+			if f.n > uint64(len(r.ratchet)) || len(r.ratchet)-int(f.n) < keyBytes {
+				return true, fmt.Errorf("%w: identity at %d of %d bytes", errMalformed, f.n, len(r.ratchet))
+			}
+			r.identity = bytes.Clone(r.ratchet[f.n:][:keyBytes])
 		case rowPending:
 			p, err := decodePending(f.b)
 			r.pending = append(r.pending, p)

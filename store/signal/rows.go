@@ -14,8 +14,9 @@ import (
 	"github.com/enlacehq/enlace/store"
 )
 
-// The number at the start of every value; what follows is sealed.
-const schema = 1
+// The number at the start of every value; what follows is sealed. Since 2 a row
+// may leave out keys that stand elsewhere in it.
+const schema = 2
 
 const (
 	callTimeout  = 10 * time.Second // of one call to the table

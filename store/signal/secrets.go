@@ -12,8 +12,39 @@ import (
 	"github.com/enlacehq/enlace/store"
 )
 
-// Message secrets ride in the row of their sender until there are so many.
+// Message secrets ride in the row of their sender until there are so many, or
+// until they would make its item dearer to write.
 const secretsPerItem = 20
+
+const (
+	// unit is how many bytes of an item are written at one price.
+	unit = 1024
+	// itemOverhead is about what an item has besides keys and contents: the names
+	// of its attributes, its version and write id, what sealing adds.
+	itemOverhead = 60
+)
+
+// crowded reports whether secrets make r's item dearer to write than it is without
+// them, after a message came in or after one went out.
+func (c *Container) crowded(r *row, secrets []secret) bool {
+	if len(secrets) >= secretsPerItem {
+		return true
+	}
+	size := 0
+	for _, s := range secrets {
+		var e encoder
+		e.element(rowSecret, s.encode())
+		size += len(e)
+	}
+	bare := r.clone()
+	bare.secrets = nil
+	received := itemOverhead + len(c.hotPK()) + len(r.sk) + len(bare.encode())
+	bare.pending = nil
+	sent := itemOverhead + len(c.hotPK()) + len(r.sk) + len(bare.encode())
+	return units(received+size) > units(received) || units(sent+size) > units(sent)
+}
+
+func units(bytes int) int { return (bytes + unit - 1) / unit }
 
 // secretUser names a sender in sort keys: by LID where it is known.
 func (c *Container) secretUser(sender types.JID) types.JID {
@@ -55,8 +86,8 @@ func (c *Container) putSecret(ctx context.Context, chat, sender types.JID, id ty
 			return
 		}
 		waiting.secrets = append(waiting.secrets, fresh)
-		if len(there)+1 >= secretsPerItem {
-			full = append(there, fresh)
+		if all := append(there, fresh); c.crowded(r, all) {
+			full = all
 		}
 	})
 	if full == nil {
