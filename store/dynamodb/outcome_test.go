@@ -80,7 +80,7 @@ func reset(t testing.TB, table store.Table) {
 }
 
 func TestWrite_WithoutAnAnswerIsUnknownAndSentOnce(t *testing.T) {
-	db, p := behind(t, dynamodb.Options{Timeout: time.Second})
+	db, p := behind(t, dynamodb.Options{})
 	for name, c := range kinds {
 		for fateName, f := range map[string]fate{
 			"cut before": cutBefore, "cut after": cutAfter, "500 before": failedBefore, "500 after": failedAfter, "503 after": awayAfter,
@@ -107,7 +107,7 @@ func TestWrite_WithoutAnAnswerIsUnknownAndSentOnce(t *testing.T) {
 }
 
 func TestWrite_RetryingLearnsWhatBecameOfIt(t *testing.T) {
-	db, p := behind(t, dynamodb.Options{Timeout: time.Second})
+	db, p := behind(t, dynamodb.Options{})
 	table := store.Retrying(db)
 	for name, c := range kinds {
 		for _, fates := range [][]fate{
@@ -242,8 +242,8 @@ func TestWrite_BusyEngineIsAskedAgainWithinTheDeadline(t *testing.T) {
 }
 
 func TestWrite_HangingEngine(t *testing.T) {
-	db, p := behind(t, dynamodb.Options{Timeout: 300 * time.Millisecond})
-	reset(t, db)
+	p := newProxy(t)
+	db := open(t, "any", dynamodb.Options{Endpoint: p.url, Timeout: 300 * time.Millisecond})
 	for _, f := range []fate{hangBefore, hangAfter} {
 		p.next(f)
 		started := time.Now()
@@ -314,7 +314,7 @@ func TestReads_PassingFailuresAreUnavailable(t *testing.T) {
 // Sixteen writers count under one key through a network that loses, cuts and
 // throttles: nothing is lost or done twice but what is said to be unknown.
 func TestTable_UnderABadNetwork(t *testing.T) {
-	db, p := behind(t, dynamodb.Options{Timeout: time.Second})
+	db, p := behind(t, dynamodb.Options{})
 	table := store.Retrying(db)
 	random := rand.New(rand.NewPCG(7, 7))
 	fates := []fate{cutBefore, cutAfter, cutAfter, failedBefore, failedAfter, awayAfter, throttled, refusal("TransactionConflictException")}

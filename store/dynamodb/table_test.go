@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	sdk "github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
 	"github.com/enlacehq/enlace/internal/engines"
 	"github.com/enlacehq/enlace/store"
 	"github.com/enlacehq/enlace/store/dynamodb"
@@ -52,20 +54,33 @@ func tableName() string { return fmt.Sprintf("test-%d", tables.Add(1)) }
 // create makes a table in the engine and opens it.
 func create(t testing.TB, table string, o dynamodb.Options) *dynamodb.DB {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patient)
 	defer cancel()
 	made := open(t, table, dynamodb.Options{Endpoint: engines.DynamoDB(t)})
 	if err := made.Create(ctx); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // beside many tables the engine makes no index any more
+		_, err := raw(t).DeleteTable(context.WithoutCancel(t.Context()), &sdk.DeleteTableInput{TableName: &table})
+		if err != nil {
+			t.Error(err)
+		}
+	})
 	if o.Endpoint == "" {
 		o.Endpoint = engines.DynamoDB(t)
 	}
 	return open(t, table, o)
 }
 
+// patient is how long a request may take where a test is not about that: the
+// machine may be busy with other tests.
+const patient = time.Minute
+
 func open(t testing.TB, table string, o dynamodb.Options) *dynamodb.DB {
 	t.Helper()
+	if o.Timeout == 0 {
+		o.Timeout = patient
+	}
 	db, err := dynamodb.Open(t.Context(), table, o)
 	if err != nil {
 		t.Fatal(err)
