@@ -20,6 +20,7 @@ var (
 	fleetChannels = flag.Int("fleet-channels", 6, "channels in the tests of several workers")
 	fleetPause    = flag.Duration("fleet-pause", 500*time.Millisecond, "the mean pause between two messages of a channel, each way, in the tests of several workers")
 	fleetRest     = flag.Duration("fleet-rest", time.Second, "for how long messages flow undisturbed between two disturbances")
+	fleetLease    = flag.Duration("fleet-lease", 0, "the lease in the tests of several workers; 0 is a short one that each test chooses")
 	takeoverSlack = flag.Duration("takeover-slack", 20*time.Second, "how long a takeover may take besides the wait for the lease")
 	handoverTime  = flag.Duration("handover-time", 20*time.Second, "how long the channels of a worker that leaves may take to go on elsewhere")
 )
@@ -46,6 +47,9 @@ const fleetWorkers = 3
 
 func newFleet(t *testing.T, lease time.Duration) *fleet {
 	t.Helper()
+	if *fleetLease > 0 {
+		lease = *fleetLease
+	}
 	secrets.add("the text of a message", "a secret text")
 	w := startWhatsApp(t)
 	i := install(t, w, "ENLACE_LEASE="+lease.String(), "ENLACE_LOG_LEVEL=info")
