@@ -57,6 +57,12 @@ var inProcessRoot = sync.OnceValues(func() (root []byte, err error) {
 // startInProcess links a channel; all is stopped when the test ends.
 func startInProcess(tb testing.TB, table store.Table) *inProcess {
 	tb.Helper()
+	return startInProcessApart(tb, table, table)
+}
+
+// startInProcessApart is startInProcess with another way to the table for callers.
+func startInProcessApart(tb testing.TB, table, callers store.Table) *inProcess {
+	tb.Helper()
 	fatal := func(err error) {
 		if err != nil {
 			tb.Helper()
@@ -74,10 +80,12 @@ func startInProcess(tb testing.TB, table store.Table) *inProcess {
 	serving, stopServing := context.WithCancel(context.Background())
 	served, worked := make(chan error, 1), make(chan error, 1)
 	p := &inProcess{TB: tb, ctx: ctx, phones: phones}
-	p.callers, err = store.Open(ctx, table, store.Options{Keys: keys})
+	p.callers, err = store.Open(ctx, callers, store.Options{Keys: keys})
+	fatal(err)
+	own, err := store.Open(ctx, table, store.Options{Keys: keys})
 	fatal(err)
 	worker := workers.New(workers.Config{
-		Store: p.callers, Queue: embedded.New(table, embedded.Options{}), Log: quiet, ReconnectDelay: 100 * time.Millisecond,
+		Store: own, Queue: embedded.New(table, embedded.Options{}), Log: quiet, ReconnectDelay: 100 * time.Millisecond,
 		Strategies: strategies.Registry{enlace.WhatsAppWeb: socket.New(socket.Options{Transport: plain{pipe.Transport()}, Log: quiet})},
 	})
 	go func() { served <- phones.Serve(serving, pipe) }()
