@@ -146,7 +146,7 @@ func (c *chats) post(ctx context.Context, count int) error {
 	for _, one := range c.channels {
 		group.Go(func() error {
 			for range count {
-				if err := c.product.post(posting, one, words); err != nil {
+				if _, err := c.product.post(posting, one, words); err != nil {
 					return err
 				}
 			}

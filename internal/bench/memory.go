@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"math"
 	"time"
 )
 
@@ -42,6 +43,9 @@ func measureMemory(ctx context.Context, l *lab, f *fleet) ([]row, error) {
 			return nil, err
 		}
 		addUsage(&restarted, ours.minus(f.productNone, f.size), theirs.minus(f.baselineNone, f.size))
+		// Resident before collections: what a worker needs while it lives.
+		room := (2<<30 - f.productNone.resident) / ours.minus(f.productNone, f.size).resident
+		restarted.note += fmt.Sprintf("; in 2 GiB there is room for about %.0f such channels, if all are idle", math.Floor(room/1000)*1000)
 	}
 	return []row{linked, restarted}, nil
 }

@@ -46,12 +46,12 @@ func (p *product) events(ctx context.Context, c *chat, kind string, held bool) (
 	return page.Events, nil
 }
 
-// post asks for a text to the chat's contact.
-func (p *product) post(ctx context.Context, c *chat, text string) error {
+// post asks for a text to the chat's contact, and returns the id under which it is sent.
+func (p *product) post(ctx context.Context, c *chat, text string) (whatsappID string, err error) {
 	var answer struct {
-		ID string `json:"id"`
+		WhatsAppID string `json:"whatsappId"`
 	}
 	body := fmt.Sprintf(`{"messaging_product":"whatsapp","to":%q,"type":"text","text":{"body":%q}}`, c.contact, text)
-	_, err := p.call(ctx, http.MethodPost, companyPath+"/"+c.id+"/messages", body, nil, &answer)
-	return err
+	_, err = p.call(ctx, http.MethodPost, companyPath+"/"+c.id+"/messages", body, nil, &answer)
+	return answer.WhatsAppID, err
 }

@@ -34,20 +34,32 @@ func (s *testServer) off(ctx context.Context, number string) error {
 
 // sentAt tells when each message of a phone was handed to the server, encrypted.
 func (s *testServer) sentAt(ctx context.Context, number string) (map[string]time.Time, error) {
-	var boxes struct {
-		Sent []struct {
-			ID string    `json:"id"`
-			At time.Time `json:"at"`
-		} `json:"sent"`
+	boxes, err := s.boxes(ctx, number)
+	return boxes.Sent.times(), err
+}
+
+// receivedAt tells when a phone had each message that came to it, decrypted.
+func (s *testServer) receivedAt(ctx context.Context, number string) (map[string]time.Time, error) {
+	boxes, err := s.boxes(ctx, number)
+	return boxes.Messages.times(), err
+}
+
+type box []struct {
+	ID string    `json:"id"`
+	At time.Time `json:"at"`
+}
+
+func (b box) times() map[string]time.Time {
+	times := make(map[string]time.Time, len(b))
+	for _, m := range b {
+		times[m.ID] = m.At
 	}
-	if err := s.phone(ctx, http.MethodGet, number, "messages", nil, &boxes); err != nil {
-		return nil, err
-	}
-	sent := make(map[string]time.Time, len(boxes.Sent))
-	for _, m := range boxes.Sent {
-		sent[m.ID] = m.At
-	}
-	return sent, nil
+	return times
+}
+
+func (s *testServer) boxes(ctx context.Context, number string) (boxes struct{ Messages, Sent box }, err error) {
+	err = s.phone(ctx, http.MethodGet, number, "messages", nil, &boxes)
+	return boxes, err
 }
 
 // phone makes a call about a phone; answer may be nil.

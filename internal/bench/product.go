@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -16,9 +17,13 @@ import (
 	"github.com/enlacehq/enlace/internal/bench/wire"
 )
 
-// product is `enlace serve` on one data folder, used over HTTP alone.
+// product is `enlace serve` on one data folder, used over HTTP alone; or `enlace api`
+// there, with processes of `enlace worker` beside it.
 type product struct {
 	program string
+	apart   int // how many workers of their own are launched; 0: serve
+	lease   string
+	workers []*process
 	dir     string
 	addr    string
 	server  *testServer
@@ -46,9 +51,53 @@ func (l *lab) newProduct(server *testServer, dir string) (*product, error) {
 
 // launch starts the process, on the folder of the one before if there was one.
 func (p *product) launch(ctx context.Context) (err error) {
-	env := []string{"ENLACE_WHATSAPP_URL=" + p.server.url, "ENLACE_WHATSAPP_ROOT_KEY=" + p.server.root}
-	p.process, err = start(ctx, p.dir, p.program, env, []string{"serve", "--addr", p.addr, "--data", filepath.Join(p.dir, "data")})
+	role := "serve"
+	p.workers = nil
+	if p.apart > 0 {
+		role = "api"
+		if err := p.setUp(ctx); err != nil {
+			return err
+		}
+	}
+	for range p.apart {
+		if err := p.startWorker(ctx); err != nil {
+			return err
+		}
+	}
+	p.process, err = start(ctx, p.dir, p.program, p.env(), append([]string{role, "--addr", p.addr}, p.data()...))
 	return err
+}
+
+func (p *product) startWorker(ctx context.Context) error {
+	worker, err := start(ctx, p.dir, p.program, append(p.env(), "ENLACE_LEASE="+p.lease), append([]string{"worker"}, p.data()...))
+	if err == nil {
+		p.workers = append(p.workers, worker)
+	}
+	return err
+}
+
+func (p *product) env() []string {
+	return []string{"ENLACE_WHATSAPP_URL=" + p.server.url, "ENLACE_WHATSAPP_ROOT_KEY=" + p.server.root}
+}
+
+func (p *product) data() []string { return []string{"--data", filepath.Join(p.dir, "data")} }
+
+// setUp makes the first key, which serve does by itself.
+func (p *product) setUp(ctx context.Context) error {
+	if p.key != "" {
+		return nil
+	}
+	out, err := exec.CommandContext(ctx, p.program, append([]string{"setup"}, p.data()...)...).Output()
+	p.key = strings.TrimSpace(string(out))
+	return err
+}
+
+// kill ends all processes of the product as kill -9 does.
+func (p *product) kill() {
+	for _, worker := range p.workers {
+		worker.kill()
+	}
+	p.process.kill()
 }
 
 // start launches the process and returns when it answers.
