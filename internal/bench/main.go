@@ -16,7 +16,7 @@ import (
 )
 
 // figures is what is measured, in the order of the table.
-var figures = []figure{linking, bringUp, fleets, polls, inbound, latency, outbound, apart, takeovers}
+var figures = []figure{linking, bringUp, fleets, polls, inbound, latency, outbound, apart, takeovers, coldStart}
 
 func main() {
 	out := flag.String("out", "", "write the page to this `file`")

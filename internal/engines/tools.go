@@ -41,15 +41,25 @@ func LambdaEmulator(tb testing.TB) string {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), fetchPatience)
 	defer cancel()
-	python, err := toolPython(ctx, os.Stderr)
+	path, err := FindLambdaEmulator(ctx, os.Stderr)
 	if err != nil {
 		tb.Fatal(err)
+	}
+	return path
+}
+
+// FindLambdaEmulator is LambdaEmulator outside of tests; progress is told when
+// something is fetched.
+func FindLambdaEmulator(ctx context.Context, progress io.Writer) (string, error) {
+	python, err := toolPython(ctx, progress)
+	if err != nil {
+		return "", err
 	}
 	arch := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
 	environment := filepath.Dir(filepath.Dir(python))
 	found, err := filepath.Glob(filepath.Join(environment, "lib", "python*", "site-packages", "samcli", "local", "rapid", "aws-lambda-rie-"+arch))
 	if err != nil || len(found) != 1 {
-		tb.Fatalf("engines: want one Lambda emulator for %s in %s, got %v, %v", runtime.GOARCH, environment, found, err)
+		return "", fmt.Errorf("engines: want one Lambda emulator for %s in %s, got %v, %v", runtime.GOARCH, environment, found, err)
 	}
-	return found[0]
+	return found[0], nil
 }
