@@ -137,20 +137,24 @@ func (f *fleet) flow(step func(k int)) {
 	}
 }
 
-// post posts a text, which must be taken at once whatever happens to the workers.
+// post posts a text, which must be taken at once whatever happens to the workers;
+// while the store is away it is posted again, under the same key.
 func (f *fleet) post(n int, text string) {
-	if f.again {
-		f.send(f.all[n], f.friends[n], text, text)
-		return
-	}
 	body, err := json.Marshal(enlace.Outgoing{To: "+" + f.friends[n], Type: enlace.TypeText, Text: &enlace.Text{Body: text}})
 	if err != nil {
 		f.Error(err)
 		return
 	}
-	a, err := f.now().request(f.Context(), http.MethodPost, path(f.all[n])+"/messages", string(body))
-	if f.Context().Err() == nil && (err != nil || a.status != http.StatusAccepted) {
+	for deadline := time.Now().Add(3*f.lease + 2*soon); ; time.Sleep(100 * time.Millisecond) {
+		a, err := f.now().request(f.Context(), http.MethodPost, path(f.all[n])+"/messages", string(body), "Idempotency-Key", text)
+		switch {
+		case err == nil && a.status == http.StatusAccepted, f.Context().Err() != nil:
+			return
+		case f.again && (err != nil || a.status >= 500) && time.Now().Before(deadline):
+			continue
+		}
 		f.Errorf("a message was not taken: %v %d %s", err, a.status, a.body)
+		return
 	}
 }
 
