@@ -97,11 +97,21 @@ var scenes = []scene{
 		"Observer.Receipt",
 		"Get of CH MSG",
 		"Query of OUT",
-		"Write of CH EV, CH MSG",
-		"Write of CH EV, CH MSG ×2",
+		"Write of CH EV",
+		"Write of CH EV ×2",
+		"Write of CH EV ×3",
 		"Write of CH MSG",
 		"Write of CH MSG ×2",
+		"Write of CH MSG ×3",
 		"Write of SIG ADDR",
+	}},
+	{name: "a friend writes much", play: func(r *traffic) {
+		for range 12 {
+			r.hear(regular, whatsapptest.Outgoing{})
+		}
+		r.settle()
+	}, steps: []string{
+		"Write of BULK SECRET",
 	}},
 	{name: "somebody new writes", play: func(r *traffic) {
 		somebody := r.person()
