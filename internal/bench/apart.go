@@ -34,7 +34,7 @@ var apart = figure{"apart", func(ctx context.Context, l *lab) ([]row, error) {
 func (l *lab) sendTimes(ctx context.Context, workers int) ([]time.Duration, error) {
 	var times []time.Duration
 	err := l.running(ctx, workers, "20s", func(p *product) error {
-		if _, err := p.link(ctx, calmChats, linkedForChats); err != nil {
+		if _, err := p.link(ctx, calmChats, linkedAtATime); err != nil {
 			return err
 		}
 		chats, err := p.strangers(ctx)
@@ -62,19 +62,11 @@ func (l *lab) sendTimes(ctx context.Context, workers int) ([]time.Duration, erro
 // running runs f with a product that has as many workers of its own, or serves when
 // there are none.
 func (l *lab) running(ctx context.Context, workers int, lease string, f func(*product) error) error {
-	dir, err := l.fresh()
+	p, err := l.stage(ctx)
 	if err != nil {
 		return err
 	}
-	server, err := l.startServer(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer server.kill()
-	p, err := l.newProduct(server, dir)
-	if err != nil {
-		return err
-	}
+	defer p.server.kill()
 	p.apart, p.lease = workers, lease
 	defer func() {
 		if p.process != nil {

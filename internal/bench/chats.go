@@ -31,38 +31,27 @@ type chat struct {
 	next             string // the cursor behind the events that were read
 }
 
-// linkedForChats is how many channels are linked at once; it is not measured.
-const linkedForChats = 8
-
 // chatting runs f with chats. The accounts' own phones are off: they would only
 // keep the test server busy.
 func (l *lab) chatting(ctx context.Context, count int, f func(*chats) error) error {
-	dir, err := l.fresh()
+	p, err := l.stage(ctx)
 	if err != nil {
 		return err
 	}
-	server, err := l.startServer(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer server.kill()
-	p, err := l.newProduct(server, dir)
-	if err != nil {
-		return err
-	}
+	defer p.server.kill()
 	if err := p.start(ctx); err != nil {
 		return err
 	}
 	defer p.stop()
-	if _, err := p.link(ctx, count, linkedForChats); err != nil {
+	if _, err := p.link(ctx, count, linkedAtATime); err != nil {
 		return fmt.Errorf("link the product's channels: %w", err)
 	}
-	b := l.newBaseline(server, dir)
+	b := l.newBaseline(p.server, p.dir)
 	b.hasty, b.conns = true, 1
 	if err := b.start(ctx); err != nil {
 		return err
 	}
-	_, err = b.link(ctx, count, linkedForChats)
+	_, err = b.link(ctx, count, linkedAtATime)
 	b.kill()
 	if err != nil {
 		return fmt.Errorf("link the baseline's devices: %w", err)
@@ -75,7 +64,7 @@ func (l *lab) chatting(ctx context.Context, count int, f func(*chats) error) err
 	if _, err := b.do(wire.Command{Do: wire.Restore}); err != nil {
 		return err
 	}
-	c := &chats{server: server, product: p, baseline: b}
+	c := &chats{server: p.server, product: p, baseline: b}
 	if err := c.begin(ctx, count); err != nil {
 		return fmt.Errorf("begin the chats: %w", err)
 	}

@@ -37,28 +37,19 @@ type fleet struct {
 	baselineNone, baselineLinked usage
 }
 
-// linkedAtATime is how many channels of a fleet are linked at once; how long that
+// linkedAtATime is how many channels are linked at once where how long that
 // takes is not measured.
 const linkedAtATime = 8
 
 // fleet runs f with a fleet.
 func (l *lab) fleet(ctx context.Context, size int, f func(*fleet) error) error {
-	dir, err := l.fresh()
+	p, err := l.stage(ctx)
 	if err != nil {
 		return err
 	}
-	server, err := l.startServer(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer server.kill()
-
-	p, err := l.newProduct(server, dir)
-	if err != nil {
-		return err
-	}
+	defer p.server.kill()
 	p.program = l.probed
-	b := l.newBaseline(server, dir)
+	b := l.newBaseline(p.server, p.dir)
 	b.hasty, b.conns = true, 1
 	made := &fleet{size: size, product: p, baseline: b}
 

@@ -57,24 +57,16 @@ func p50(times []wire.Times, of func(wire.Times) time.Duration) float64 {
 // pair starts a test server, the product and the baseline, each in an empty
 // folder, runs f and ends them.
 func (l *lab) pair(ctx context.Context, f func(p *product, b *baseline) error) error {
-	dir, err := l.fresh()
+	p, err := l.stage(ctx)
 	if err != nil {
 		return err
 	}
-	server, err := l.startServer(ctx, dir)
-	if err != nil {
-		return err
-	}
-	defer server.kill()
-	p, err := l.newProduct(server, dir)
-	if err != nil {
-		return err
-	}
+	defer p.server.kill()
 	if err := p.start(ctx); err != nil {
 		return err
 	}
 	defer p.stop()
-	b := l.newBaseline(server, dir)
+	b := l.newBaseline(p.server, p.dir)
 	if err := b.start(ctx); err != nil {
 		return err
 	}

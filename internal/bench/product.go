@@ -49,6 +49,25 @@ func (l *lab) newProduct(server *testServer, dir string) (*product, error) {
 	}, nil
 }
 
+// stage starts a test server and returns a product that is to use it, in an empty
+// folder of its own. The server is the caller's to kill.
+func (l *lab) stage(ctx context.Context) (*product, error) {
+	dir, err := l.fresh()
+	if err != nil {
+		return nil, err
+	}
+	server, err := l.startServer(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	p, err := l.newProduct(server, dir)
+	if err != nil {
+		server.kill()
+		return nil, err
+	}
+	return p, nil
+}
+
 // launch starts the process, on the folder of the one before if there was one.
 func (p *product) launch(ctx context.Context) (err error) {
 	role := "serve"
